@@ -1,0 +1,196 @@
+# flatnet. `make` builds into build/bin/, `make help` lists the targets.
+#   O=DIR     build folder      V=1   show commands         WERROR=0  warnings do not stop
+#   SAN=1     ASan and UBSan    COVER=1  gcov               STATIC=1  one static program
+VERSION := 0.1.0
+
+WERROR ?= 1
+O ?= $(if $(SAN),build-san,build)
+DIST ?= dist
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 30
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKG_CONFIG ?= pkg-config
+STRIP ?= strip
+OBJCOPY ?= objcopy
+comma := ,
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
+
+# --- flags ---
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
+	-Wimplicit-fallthrough -Wundef -Wpointer-arith $(if $(filter 1,$(WERROR)),-Werror)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifneq ($(or $(SAN),$(FUZZ)),)
+MODE := -O1 -g $(SANITIZE) $(if $(FUZZ),-fsanitize=fuzzer-no-link)
+MODE_LD := $(SANITIZE)
+else ifneq ($(COVER),)
+MODE := -O0 -g --coverage
+MODE_LD := --coverage
+else
+MODE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-ffunction-sections -fdata-sections -fPIE
+MODE_LD := $(if $(STATIC),-static-pie -Wl$(comma)--build-id=none$(comma)--wrap=dlopen,-pie) -Wl,-z,relro,-z,now \
+	-Wl,--gc-sections
+endif
+
+# Asked once, and only when something is compiled, so that `make deps` works without pkg-config.
+PKGS := libarchive libcurl libcjson yaml-0.1 libcrypto libzstd zlib
+pkg = $(shell $(PKG_CONFIG) $(1) $(PKGS))$(if $(filter 0,$(.SHELLSTATUS)),,$(error libraries are missing, run 'make deps'))
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(call pkg,$(if $(STATIC),--static) --libs))$(PKG_LIBS)
+
+# -iquote: <archive.h> is libarchive's, "archive.h" would be ours.
+CPPFLAGS += -iquote lib -iquote installer -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	-DFLATNET_VERSION='"$(VERSION)"'
+ALL_CFLAGS = -std=gnu11 -pthread -fno-common $(MODE) $(WARN) -ffile-prefix-map=$(CURDIR)/= \
+	$(PKG_CFLAGS) $(CFLAGS)
+ALL_LIBS = $(PKG_LIBS) -lm -pthread
+
+# --- what is built ---
+objects = $(patsubst %,$(O)/obj/%.o,$(1))
+LIB_OBJ := $(call objects,$(wildcard lib/*.c))
+INST_OBJ := $(call objects,$(filter-out installer/main.c,$(wildcard installer/*.c installer/*.S)))
+STATIC_OBJ := $(if $(STATIC),$(call objects,$(wildcard lib/static/*.c)))
+ARCHIVES := $(O)/libinstaller.a $(O)/libflatnet.a
+PROGRAMS := $(O)/bin/flatnet
+UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
+TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
+SOURCE_DIRS := $(wildcard lib installer cni controller tests)
+MAN := $(wildcard docs/*.1)
+# The release build is another program than the one under sanitizers, so those runs leave it out.
+BATS := $(filter-out $(if $(or $(SAN),$(COVER)),tests/bats/dist.bats),$(wildcard tests/bats/*.bats))
+
+.PHONY: all check check-run check-unit asan cover fuzz fuzz-run demo bench dist lint fmt deps \
+	install clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(PROGRAMS)
+$(PROGRAMS): | $(STATIC_OBJ)
+
+$(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(ARCHIVES)
+$(O)/libflatnet.a: $(LIB_OBJ)
+$(O)/libinstaller.a: $(INST_OBJ)
+
+# In a static program our names would meet the inner names of the libraries (libcrypto has an
+# err_cleanup of its own), so that there our part becomes one object that shows only main.
+$(O)/bin/%:
+	@mkdir -p $(@D)
+ifneq ($(STATIC),)
+	$(call say,LD,$@)$(CC) -r -nostdlib -o $(O)/$*.o $^
+	$(Q)$(OBJCOPY) --keep-global-symbol=main $(O)/$*.o
+	$(Q)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $(O)/$*.o $(STATIC_OBJ) $(ALL_LIBS)
+else
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+endif
+
+# Made anew, so that no object of a file that is gone stays inside.
+$(O)/%.a:
+	@mkdir -p $(@D)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcsD $@ $^
+
+$(O)/obj/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# These take in files with .incbin, which the dependency files do not know of.
+$(O)/obj/%.S.o: %.S Makefile $(shell find images addons -type f)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)$(CC) $(CPPFLAGS) $(MODE) -Wa,--noexecstack -MMD -MP -c -o $@ $<
+
+$(O)/tests/unit/%: $(O)/obj/tests/unit/%.c.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(ALL_LIBS)
+
+FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(O)/obj/tests/fuzz/replay.c.o)
+$(O)/tests/fuzz/%: $(O)/obj/tests/fuzz/%.c.o $(filter %.o,$(FUZZ_MAIN)) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) $(filter -%,$(FUZZ_MAIN)) -o $@ $^ $(ALL_LIBS)
+
+$(O)/tests/tools/%: $(O)/obj/tests/tools/%.c.o
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+# --- targets ---
+RUN_ENV = FLATNET=$(abspath $(O)/bin/flatnet) FLATNET_BUILD=$(abspath $(O)) \
+	FLATNET_STATIC=$(abspath $(DIST)/linux-amd64/flatnet)
+SUB = $(MAKE) --no-print-directory
+
+## check       install what tests need, build, run all tests; asan, SAN=1: with ASan and UBSan
+check: dist
+	$(Q)tests/lab/packages.sh build check
+	$(Q)$(SUB) check-run
+
+check-run: all $(UNIT) $(FUZZERS) $(TOOLS)
+	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS) $(BATS)
+
+## check-unit  only the unit tests and the fuzzers' corpora
+check-unit: $(UNIT) $(FUZZERS)
+	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS)
+
+asan:
+	$(Q)$(SUB) SAN=1 check
+
+## cover       line coverage of all tests, per file
+cover:
+	$(Q)tests/lab/packages.sh build check cover
+	$(Q)$(SUB) O=$(O)/cover COVER=1 check
+	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/
+
+## fuzz        every fuzzer for FUZZ_SECONDS (30), from a copy of its corpus; findings stay in O
+fuzz:
+	$(Q)tests/lab/packages.sh build fuzz
+	$(Q)$(SUB) O=$(O)/fuzz CC=clang FUZZ=1 SAN= COVER= fuzz-run
+
+fuzz-run: $(FUZZERS)
+	$(Q)scripts/fuzz.sh $(O) $(FUZZ_SECONDS) $(FUZZERS)
+
+## demo        the whole way from a registry to a loaded host, on real parts
+demo: dist
+	$(Q)tests/lab/packages.sh build demo
+	$(Q)$(RUN_ENV) FLATNET=$(abspath $(DIST)/linux-amd64/flatnet) tests/lab/demo.sh
+
+## bench       measure against other tools; prints ratios
+bench: dist
+	$(Q)tests/lab/packages.sh build check
+	$(Q)$(SUB) all
+	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
+
+## dist        dist/linux-amd64/flatnet: one static program, the same bytes from any folder
+dist:
+	$(Q)tests/lab/packages.sh build dist
+	$(Q)prefix=$$(scripts/static-libs.sh) && PKG_CONFIG_PATH=$$prefix/lib/pkgconfig \
+		$(SUB) O=$(O)/static STATIC=1 SAN= COVER= all
+	$(Q)mkdir -p $(DIST)/linux-amd64
+	$(Q)$(STRIP) -s -o $(O)/static/flatnet $(O)/static/bin/flatnet
+	$(Q)$(if $(SOURCE_DATE_EPOCH),touch -d @$(SOURCE_DATE_EPOCH) $(O)/static/flatnet)
+	$(Q)mv $(O)/static/flatnet $(DIST)/linux-amd64/flatnet
+
+## lint, fmt   formatting, banned calls, shell scripts, static analysis; fmt formats
+lint:
+	$(Q)tests/lab/packages.sh build lint
+	$(Q)scripts/lint.sh
+
+fmt:
+	$(Q)clang-format -i $(shell find $(SOURCE_DIRS) -name '*.[ch]')
+
+## install     program and manual pages below DESTDIR and PREFIX (/usr/local)
+install: all
+	install -D -m 755 $(O)/bin/flatnet $(DESTDIR)$(PREFIX)/bin/flatnet
+	$(if $(MAN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN))
+
+## deps, clean install what building needs (Debian 12); remove what was built
+deps:
+	$(Q)tests/lab/packages.sh build
+clean:
+	rm -rf $(O) $(DIST)
+help:
+	@echo 'all         build into $(O)/bin'
+	@sed -n 's/^## //p' Makefile

@@ -1,0 +1,125 @@
+/* flatnet: the verb table, and nothing else. Each verb is a function in a file of its own. */
+#include "cli.h"
+#include "http.h"
+#include "log.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *group;
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} verbs[] = {
+    {"bundle", "create", cmd_bundle_create, "make one file of images and addons"},
+    {"bundle", "verify", cmd_bundle_verify, "check every byte of a bundle"},
+    {"bundle", "ls", cmd_bundle_ls, "list what is in a bundle"},
+    {"bundle", "diff", cmd_bundle_diff, "compare two bundles"},
+    {"bundle", "split", cmd_bundle_split, "cut a bundle into volumes"},
+    {"bundle", "join", cmd_bundle_join, "put volumes together again"},
+    {"bundle", "extract", cmd_bundle_extract, "take addons and programs out of a bundle"},
+    {"images", "load", cmd_images_load, "load a bundle's images into docker or containerd"},
+    {"images", "push", cmd_images_push, "push a bundle's images to a registry"},
+    {"images", "ls", cmd_images_ls, "compare a bundle's images with what this host has"},
+    {"registry", "login", cmd_registry_login, "check and store credentials for a registry"},
+    {"registry", "logout", cmd_registry_logout, "forget the credentials for a registry"},
+};
+#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void print_verbs(FILE *to, const char *only_group)
+{
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (!only_group || !strcmp(only_group, verbs[i].group))
+            (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group, verbs[i].name,
+                          verbs[i].summary);
+}
+
+static void print_usage(FILE *to)
+{
+    (void)fprintf(to, "usage: flatnet VERB [options]\n\n"
+                      "Carries container images and addons into a site without Internet, in one\n"
+                      "file, and loads them there.\n\nverbs:\n");
+    print_verbs(to, NULL);
+    (void)fprintf(to, "  version             show the version\n"
+                      "  help                show this text\n\n"
+                      "'flatnet VERB --help' shows the options of a verb.\n");
+}
+
+static int unknown_word(const char *word, const char *group)
+{
+    const char *names[N_VERBS + 3] = {NULL};
+    const char *nearest;
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (!group || !strcmp(group, verbs[i].group))
+            names[n++] = group ? verbs[i].name : verbs[i].group;
+    if (!group) {
+        names[n++] = "version";
+        names[n++] = "help";
+    }
+    nearest = cli_nearest(word, names);
+    log_error("unknown verb '%s%s%s'%s%s%s", group ? group : "", group ? " " : "", word,
+              nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    (void)fprintf(stderr, "see 'flatnet --help'\n");
+    return EXIT_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+static int run_group(int argc, char **argv)
+{
+    const char *group = argv[1];
+    bool known = false;
+
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(verbs[i].group, group))
+            continue;
+        known = true;
+        if (argc > 2 && !strcmp(verbs[i].name, argv[2]))
+            return verbs[i].run(argc - 2, argv + 2);
+    }
+    if (!known)
+        return unknown_word(group, NULL);
+    if (argc > 2 && !is_help(argv[2]))
+        return unknown_word(argv[2], group);
+    print_verbs(argc > 2 ? stdout : stderr, group);
+    return argc > 2 ? EXIT_OK : EXIT_USAGE;
+}
+
+/* Results that could not be written (a full disk, a closed pipe) are not success. */
+static int finish(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    log_error("cannot write to standard output");
+    return status == EXIT_OK ? EXIT_FAILED : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    /* A peer that closes its end is an error to report, not a reason to die. */
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    http_global_init();
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (is_help(argv[1])) {
+        print_usage(stdout);
+        return finish(EXIT_OK);
+    }
+    if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version")) {
+        (void)printf("flatnet %s\n", FLATNET_VERSION);
+        return finish(EXIT_OK);
+    }
+    return finish(run_group(argc, argv));
+}

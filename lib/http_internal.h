@@ -1,0 +1,35 @@
+#pragma once
+/* Shared by the files of lib/http*.c only. */
+#include "http.h"
+
+#include <curl/curl.h>
+
+/* One running request. */
+struct http_transfer {
+    CURL *curl;
+    const char *curl_text; /* libcurl's own words for an error */
+    const struct http_request *req;
+    struct http_response *resp;
+    struct err **e; /* for the callbacks */
+    int failed;     /* what a callback ended the transfer with, or 0 */
+    bool headers_done;
+    bool body_begun;
+    bool to_sink;
+    int64_t sent;
+    int64_t moved; /* bytes in both directions when the clock below was set */
+    int64_t moved_at_ms;
+    bool idle; /* ended because nothing moved */
+};
+
+/* CA and client certificate options. */
+void http_set_tls(CURL *curl, const struct http_tls *tls);
+/* The file with the system's CA certificates, or NULL; set by http_find_system_ca. */
+const char *http_system_ca_file(void);
+void http_find_system_ca(void);
+
+/* Turns libcurl's verdict into *e and resp->fault; returns the status. */
+int http_transfer_error(const struct http_transfer *t, CURLcode code, struct err **e);
+
+/* "host" or "host:port" of a URL, to be freed. */
+char *http_url_peer(const char *url);
+bool http_url_is_loopback(const char *url);

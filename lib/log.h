@@ -1,0 +1,19 @@
+#pragma once
+/*
+ * Log lines on stderr: "level message key=value ...". Programs log; the library itself stays at
+ * debug. Tokens, passwords and Secret contents are never logged.
+ */
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Lines above `level` are dropped. The start value is LOG_INFO. */
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+/* Called before and after each line, so that a progress display can step aside; NULL for none. */
+void log_set_hooks(void (*before)(void), void (*after)(void));
+
+void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
+#define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)

@@ -1,0 +1,82 @@
+/*
+ * What a static program must not take from its host. Linked into the static build only, in place
+ * of glibc's functions of the same names: those would load the host's shared objects into a
+ * program that was linked against another libc. libcurl resolves names with c-ares, OpenSSL needs
+ * neither modules nor a configuration file, so that nothing calls these in earnest; if something
+ * ever does, it gets a clean failure, whatever the host holds.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <stddef.h>
+
+void *__wrap_dlopen(const char *file, int mode);
+
+/* OpenSSL would load its modules (engines, providers) with this one, which glibc's own parts
+ * need too, so that the Makefile has the linker put this in its place (--wrap). */
+void *__wrap_dlopen(const char *file, int mode)
+{
+    (void)file;
+    (void)mode;
+    return NULL;
+}
+
+int getaddrinfo(const char *restrict node, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict out_list)
+{
+    (void)node;
+    (void)service;
+    (void)hints;
+    (void)out_list;
+    return EAI_FAIL;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+    (void)list;
+}
+
+int getnameinfo(const struct sockaddr *restrict addr, socklen_t len, char *restrict host,
+                socklen_t host_size, char *restrict service, socklen_t service_size, int flags)
+{
+    (void)addr;
+    (void)len;
+    (void)host;
+    (void)host_size;
+    (void)service;
+    (void)service_size;
+    (void)flags;
+    return EAI_FAIL;
+}
+
+struct hostent *gethostbyname(const char *name)
+{
+    (void)name;
+    h_errno = NO_RECOVERY;
+    return NULL;
+}
+
+struct servent *getservbyname(const char *name, const char *proto)
+{
+    (void)name;
+    (void)proto;
+    return NULL;
+}
+
+int getservbyport_r(int port, const char *restrict proto, struct servent *restrict entry,
+                    char *restrict buf, size_t size, struct servent **restrict out_entry)
+{
+    (void)port;
+    (void)proto;
+    (void)entry;
+    (void)buf;
+    (void)size;
+    *out_entry = NULL;
+    return ENOENT;
+}
+
+/* The first call decides for the whole run: an openssl.cnf of the host is never read. */
+__attribute__((constructor)) static void without_openssl_configuration(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
