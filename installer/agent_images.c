@@ -283,7 +283,7 @@ static void set_results(struct load *l, const struct agent_images *a)
         struct load_item *item = &l->items[i];
 
         if (item->result != LOAD_FAILED && a->path)
-            item->result = a->was_there ? LOAD_PRESENT : LOAD_LOADED;
+            item->result = a->was_there ? LOAD_PRESENT : LOAD_WRITTEN;
     }
     load_count(l);
     l->sent = a->was_there ? 0 : a->size;

@@ -16,7 +16,7 @@ struct agent_images {
 /*
  * Writes ROOT/var/lib/rancher/KIND/agent/images/flatnet-<12 hex digits>.tar under a temporary name,
  * syncs it, reads it back and renames. Images whose blobs are corrupt or missing are failed in `l`
- * and left out; the others are LOAD_LOADED (LOAD_PRESENT where the file was there). -ENOSPC
+ * and left out; the others are LOAD_WRITTEN (LOAD_PRESENT where the file was there). -ENOSPC
  * before the first byte where there is no room.
  */
 int agent_images_place(const char *kind, const char *root, const struct bundle *b, struct load *l,

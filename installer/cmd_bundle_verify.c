@@ -89,7 +89,7 @@ static int verify_path(const char *path, struct verified *out, struct err **e)
     if (is_foreign(path))
         return verify_imagefile(path, NULL, 0, out, e);
     r = bundle_open(path, base, &b, e);
-    return r < 0 ? r : verify_bundle(b, jobs ? (size_t)jobs : pool_default_jobs(), out, e);
+    return r < 0 ? r : verify_bundle(b, jobs ? (size_t)jobs : pool_default_jobs(), true, out, e);
 }
 
 static void print_json(const char *path, const struct verified *v, double seconds)

@@ -56,7 +56,7 @@ static cJSON *item_json(const struct load_item *item)
 
 static size_t good_ones(const struct load *l)
 {
-    return l->results[LOAD_LOADED] + l->results[LOAD_TAGGED] + l->results[LOAD_PRESENT];
+    return l->count - l->results[LOAD_FAILED] - l->results[LOAD_WAITING];
 }
 
 static void print_json(const struct load *l, const struct bundle *b, const struct runtime *rt,
@@ -78,6 +78,7 @@ static void print_json(const struct load *l, const struct bundle *b, const struc
     sum = cJSON_AddObjectToObject(root, "summary");
     json_add_int(sum, "loaded", (int64_t)l->results[LOAD_LOADED]);
     json_add_int(sum, "tagged", (int64_t)l->results[LOAD_TAGGED]);
+    json_add_int(sum, "written", (int64_t)l->results[LOAD_WRITTEN]);
     json_add_int(sum, "present", (int64_t)l->results[LOAD_PRESENT]);
     json_add_int(sum, "failed", (int64_t)l->results[LOAD_FAILED]);
     json_add_int(sum, "notTried", (int64_t)l->results[LOAD_WAITING]);
@@ -112,50 +113,59 @@ static void print_rows(const struct load *l)
     table_release(&rows);
 }
 
-/* "12 images loaded, 1 tagged, 3 already there, 0 failed" */
-static char *counts(const struct load *l)
+static const char *images(size_t count)
 {
-    auto_free char *waiting = l->results[LOAD_WAITING]
-                                  ? xasprintf(", %zu not tried", l->results[LOAD_WAITING])
-                                  : xstrdup("");
-
-    return xasprintf("%zu %s loaded, %zu tagged, %zu already there, %zu failed%s",
-                     l->results[LOAD_LOADED], l->results[LOAD_LOADED] == 1 ? "image" : "images",
-                     l->results[LOAD_TAGGED], l->results[LOAD_PRESENT], l->results[LOAD_FAILED],
-                     waiting);
+    return count == 1 ? "image" : "images";
 }
 
-static void print_text(const struct load *l, const struct agent_images *archive)
+/* "12 images loaded, 1 tagged, 3 already there, 0 failed; 1.2 GB sent in 8.1 s; all 16 verified by
+ * name and id" */
+static void print_summary(const struct load *l)
 {
-    auto_free char *text = counts(l);
+    size_t loaded = l->results[LOAD_LOADED], good = good_ones(l);
     char sent[NUM_SIZE_TEXT];
-    size_t good = good_ones(l);
-    auto_free char *share = good == l->count ? xasprintf("all %zu", good)
-                                             : xasprintf("%zu of %zu", good, l->count);
 
-    print_rows(l);
-    (void)num_format_size(l->sent, sent);
-    if (!archive)
-        (void)printf("%s; %s sent in %.1f s; %s verified by name and id\n", text, sent, l->seconds,
-                     share);
-    else if (archive->path)
-        (void)printf("%s; %s %s, read back, %.1f s; %s imports it at its next start\n", text,
-                     archive->was_there ? "there is" : "wrote", archive->path, l->seconds,
-                     options.runtime);
+    (void)printf("%zu %s loaded, %zu tagged, %zu already there, %zu failed; %s sent in %.1f s; ",
+                 loaded, images(loaded), l->results[LOAD_TAGGED], l->results[LOAD_PRESENT],
+                 l->results[LOAD_FAILED], num_format_size(l->sent, sent), l->seconds);
+    if (good == l->count && good > 1)
+        (void)printf("all %zu", good);
     else
-        (void)printf("%s; no archive was written\n", text);
+        (void)printf("%zu of %zu", good, l->count);
+    (void)printf(" verified by name and id\n");
 }
 
-/* --- the two ways --- */
+static void print_archive(const struct load *l, const struct agent_images *archive)
+{
+    size_t good = good_ones(l);
+    char size[NUM_SIZE_TEXT];
+
+    if (!archive->path) {
+        (void)printf("%zu failed; no archive was written\n", l->results[LOAD_FAILED]);
+        return;
+    }
+    (void)printf("%zu %s in %s (%s, %s, read back and equal), %zu failed, %.1f s; %s imports it at "
+                 "its next start\n",
+                 good, images(good), archive->path, num_format_size(archive->size, size),
+                 archive->was_there ? "was there" : "written", l->results[LOAD_FAILED], l->seconds,
+                 options.runtime);
+}
 
 static void print_result(const struct load *l, const struct bundle *b, const struct runtime *rt,
                          const struct agent_images *archive)
 {
-    if (cli_common.json)
+    if (cli_common.json) {
         print_json(l, b, rt, archive);
-    else if (!cli_common.quiet)
-        print_text(l, archive);
+    } else if (!cli_common.quiet) {
+        print_rows(l);
+        if (archive)
+            print_archive(l, archive);
+        else
+            print_summary(l);
+    }
 }
+
+/* --- the two ways --- */
 
 static int into_runtime(const struct bundle *b, const bool *chosen, struct platform *wanted,
                         const char *root, struct load *l, struct err **e)

@@ -22,8 +22,8 @@ double load_clock(void)
 
 const char *load_result_name(enum load_result result)
 {
-    static const char *const names[LOAD_RESULTS] = {"not tried", "loaded", "tagged", "present",
-                                                    "failed"};
+    static const char *const names[LOAD_RESULTS] = {"not tried", "loaded",  "tagged",
+                                                    "present",   "written", "failed"};
 
     return names[result];
 }

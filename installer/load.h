@@ -14,9 +14,10 @@ enum load_result {
     LOAD_LOADED,  /* sent */
     LOAD_TAGGED,  /* was there under another name */
     LOAD_PRESENT, /* was there */
+    LOAD_WRITTEN, /* into an archive that the runtime will import */
     LOAD_FAILED,
 };
-#define LOAD_RESULTS 5
+#define LOAD_RESULTS 6
 
 struct load_item {
     struct runtime_image image;

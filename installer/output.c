@@ -73,7 +73,7 @@ static int open_part(struct output *o, int64_t length, bool keep, struct err **e
     auto_close int fd = -1;
 
     /* A run that was killed while it gave volumes their names left some with the final one. */
-    if (o->has_volumes && access(path, F_OK) < 0 && errno == ENOENT)
+    if (keep && access(path, F_OK) < 0 && errno == ENOENT)
         (void)rename(final, path);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)

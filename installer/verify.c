@@ -179,7 +179,8 @@ static void add_volumes(struct verification *v, const struct bundle *b)
 }
 
 /* The blobs that a delta leaves to its base are read there. */
-static int add_missing(struct verification *v, const struct bundle *b, struct err **e)
+static int add_missing(struct verification *v, const struct bundle *b, bool need_base,
+                       struct err **e)
 {
     const struct bundle_index *index = bundle_index(b);
     const struct bundle *base = bundle_base(b);
@@ -195,7 +196,7 @@ static int add_missing(struct verification *v, const struct bundle *b, struct er
         if (entry)
             add_entry(v, base, entry);
     }
-    if (index->n_missing && !base)
+    if (index->n_missing && !base && need_base)
         return err_set(e, -ENOENT,
                        "'%s' is a delta: %zu layers (%lld bytes) are in the bundle with the receipt "
                        "%s; name it with --base",
@@ -229,7 +230,8 @@ static int run(struct verification *v, const struct bundle *b, size_t jobs, stru
     return check_zeros(&end, TAR_END, bundle_length(b) - TAR_END, e);
 }
 
-int verify_bundle(const struct bundle *b, size_t jobs, struct verified *out, struct err **e)
+int verify_bundle(const struct bundle *b, size_t jobs, bool need_base, struct verified *out,
+                  struct err **e)
 {
     const struct bundle_index *index = bundle_index(b);
     struct verification v = {.pieces = NULL};
@@ -243,7 +245,7 @@ int verify_bundle(const struct bundle *b, size_t jobs, struct verified *out, str
         add_entry(&v, b, &index->entries[i]);
     add_ends(&v, b, strlen(trailer));
     add_volumes(&v, b);
-    r = add_missing(&v, b, e);
+    r = add_missing(&v, b, need_base, e);
     if (r == 0)
         r = run(&v, b, jobs, e);
     if (r == 0) {

@@ -3,6 +3,7 @@
 #include "bundle.h"
 #include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,10 +19,11 @@ struct verified {
 /*
  * A bundle in files: all entries on `jobs` threads, the largest first; each header, content,
  * padding, the end, and the volumes' own checksums. With a base, the blobs left to it too.
- * -EBADMSG names the entry and the offset in the bundle. -ENOENT: a delta whose base was not given
- * (the message counts what is left to it).
+ * -EBADMSG names the entry and the offset in the bundle. -ENOENT: with `need_base`, a delta whose
+ * base was not given (the message counts what is left to it).
  */
-int verify_bundle(const struct bundle *b, size_t jobs, struct verified *out, struct err **e);
+int verify_bundle(const struct bundle *b, size_t jobs, bool need_base, struct verified *out,
+                  struct err **e);
 
 /* The same for a bundle that comes through `fd`, in one pass. `first` are the TAR_BLOCK bytes that
  * were read from it already. */

@@ -27,13 +27,3 @@ int cmd_registry_logout(int c, char **v) { (void)c; (void)v; return 1; }
 void yamlimages_add(struct yamlimages *y, const char *file, const char *text, size_t len, struct findings *f) { (void)y; (void)file; (void)text; (void)len; (void)f; }
 void yamlimages_crosscheck(const struct yamlimages *y, const struct imagelist *list, bool a, struct findings *f) { (void)y; (void)list; (void)a; (void)f; }
 void yamlimages_release(struct yamlimages *y) { (void)y; }
-#pragma weak cmd_bundle_ls
-#pragma weak cmd_bundle_diff
-#pragma weak cmd_bundle_split
-#pragma weak cmd_bundle_join
-#pragma weak cmd_bundle_extract
-int cmd_bundle_ls(int c, char **v) { (void)c; (void)v; return 1; }
-int cmd_bundle_diff(int c, char **v) { (void)c; (void)v; return 1; }
-int cmd_bundle_split(int c, char **v) { (void)c; (void)v; return 1; }
-int cmd_bundle_join(int c, char **v) { (void)c; (void)v; return 1; }
-int cmd_bundle_extract(int c, char **v) { (void)c; (void)v; return 1; }

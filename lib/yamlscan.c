@@ -1,5 +1,5 @@
 /* A walk over the events of a YAML stream, with a stack of what is open. */
-#include "yaml.h"
+#include "yamlscan.h"
 
 #include "mem.h"
 
@@ -22,10 +22,10 @@ struct anchor {
 };
 
 struct walk {
-    int (*fn)(void *arg, const struct yaml_scalar *s, struct err **e);
+    yamlscan_fn fn;
     void *arg;
     size_t document;
-    struct level levels[YAML_MAX_DEPTH];
+    struct level levels[YAMLSCAN_MAX_DEPTH];
     size_t depth;
     struct anchor *anchors; /* of this document */
     size_t n_anchors;
@@ -97,9 +97,9 @@ static int open_level(struct walk *w, bool is_mapping, const yaml_event_t *event
     if (key_is_due(w))
         return err_set(e, -EINVAL, "line %zu: a %s as a key is not supported", line_of(event),
                        is_mapping ? "mapping" : "list");
-    if (w->depth == YAML_MAX_DEPTH)
+    if (w->depth == YAMLSCAN_MAX_DEPTH)
         return err_set(e, -EINVAL, "line %zu: nested deeper than %d levels", line_of(event),
-                       YAML_MAX_DEPTH);
+                       YAMLSCAN_MAX_DEPTH);
     w->levels[w->depth++] = (struct level){.is_mapping = is_mapping};
     return 0;
 }
@@ -119,20 +119,20 @@ static const char *parent_key(const struct walk *w)
     return NULL;
 }
 
-static int report(struct walk *w, const yaml_event_t *event, const char *value, size_t len,
+static int report(struct walk *w, const yaml_event_t *event, const char *text, size_t len,
                   bool is_plain, struct err **e)
 {
-    struct yaml_scalar s = {
+    struct yamlscan_value value = {
         .document = w->document,
         .key = w->depth ? top(w)->key : NULL,
         .parent = parent_key(w),
-        .value = value,
+        .text = text,
         .len = len,
         .is_plain = is_plain,
         .line = line_of(event),
         .column = event->start_mark.column + 1,
     };
-    int r = w->fn(w->arg, &s, e);
+    int r = w->fn(w->arg, &value, e);
 
     value_done(w);
     return r < 0 ? r : 0;
@@ -225,17 +225,15 @@ static int walk_events(struct walk *w, yaml_parser_t *parser, struct err **e)
     return r;
 }
 
-int yaml_each_scalar(const char *text, size_t len,
-                     int (*fn)(void *arg, const struct yaml_scalar *s, struct err **e), void *arg,
-                     struct err **e)
+int yamlscan_each(const char *text, size_t len, yamlscan_fn fn, void *arg, struct err **e)
 {
     struct walk w = {.fn = fn, .arg = arg};
     yaml_parser_t parser;
     int r;
 
-    if (len > YAML_MAX_SIZE)
+    if (len > YAMLSCAN_MAX_SIZE)
         return err_set(e, -EINVAL, "larger than the %u bytes that a YAML file may have",
-                       YAML_MAX_SIZE);
+                       YAMLSCAN_MAX_SIZE);
     if (!yaml_parser_initialize(&parser))
         abort();
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
