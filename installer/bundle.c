@@ -26,8 +26,8 @@ struct bundle {
     struct bundle *base; /* or NULL */
 };
 
-static int read_at(const struct bundle *b, void *bytes, size_t len, int64_t offset, const char *what,
-                   struct err **e)
+static int read_at(const struct bundle *b, void *bytes, size_t len, int64_t offset,
+                   const char *what, struct err **e)
 {
     int r = segfile_pread(&b->file, bytes, len, offset);
 
@@ -82,7 +82,8 @@ static int read_index(struct bundle *b, struct err **e)
     if (r < 0)
         return r;
     if (b->file.length < TAR_BLOCK + (int64_t)b->index_len)
-        return err_set(e, -EBADMSG, "the bundle is cut short: it ends inside %s", BUNDLE_INDEX_PATH);
+        return err_set(e, -EBADMSG, "the bundle is cut short: it ends inside %s",
+                       BUNDLE_INDEX_PATH);
     b->index_text = xmalloc(b->index_len + 1);
     b->index_text[b->index_len] = '\0';
     r = read_at(b, b->index_text, b->index_len, TAR_BLOCK, BUNDLE_INDEX_PATH, e);
@@ -99,7 +100,8 @@ static int check_length(const struct bundle *b, int64_t wanted, struct err **e)
         return err_set(e, -EBADMSG, "the bundle is cut short: it has %lld of %lld bytes",
                        (long long)b->file.length, (long long)wanted);
     if (b->file.length > wanted)
-        return err_set(e, -EBADMSG, "there are bytes behind the end of the bundle, from offset %lld",
+        return err_set(e, -EBADMSG,
+                       "there are bytes behind the end of the bundle, from offset %lld",
                        (long long)wanted);
     return 0;
 }
@@ -364,7 +366,8 @@ ssize_t blob_reader_read(struct blob_reader *r, void *bytes, size_t size, struct
         return (ssize_t)n;
     hash_final(r->hash, digest);
     if (strcmp(digest, r->entry->digest) != 0)
-        return err_set(e, -EBADMSG, "'%s' is damaged: entry '%s' at offset %lld has a wrong SHA-256",
+        return err_set(e, -EBADMSG,
+                       "'%s' is damaged: entry '%s' at offset %lld has a wrong SHA-256",
                        r->bundle->path, r->entry->path, (long long)offset);
     return (ssize_t)n;
 }

@@ -23,7 +23,7 @@ struct bundle_platform {
 };
 
 struct bundle_image {
-    char *reference; /* full normalised form, with tag or digest */
+    char *reference;                   /* full normalised form, with tag or digest */
     struct bundle_platform *platforms; /* the first is docker's */
     size_t n_platforms;
     struct descriptor index;          /* made of the present platforms; size 0 where only one */

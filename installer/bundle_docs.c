@@ -89,10 +89,9 @@ char *bundle_render_oci_index(const struct bundle_index *index)
     for (size_t i = 0; i < index->n_images; i++) {
         const struct bundle_image *image = &index->images[i];
         auto_free char *name = bundle_containerd_name(image->reference);
-        cJSON *item = image->n_platforms > 1
-                          ? oci_descriptor(&image->index, NULL)
-                          : oci_descriptor(&image->platforms[0].manifest,
-                                           &image->platforms[0].platform);
+        cJSON *item = image->n_platforms > 1 ? oci_descriptor(&image->index, NULL)
+                                             : oci_descriptor(&image->platforms[0].manifest,
+                                                              &image->platforms[0].platform);
         cJSON *annotations = cJSON_AddObjectToObject(item, "annotations");
 
         json_add_str(annotations, "io.containerd.image.name", name);

@@ -26,7 +26,8 @@ void bundle_image_release(struct bundle_image *image);
 void bundle_index_add(struct bundle_index *index, const char *path, const char *digest,
                       int64_t size);
 void bundle_index_add_blob(struct bundle_index *index, const char *digest, int64_t size);
-/* Computes all offsets; returns the bytes from the first data entry's header up to the trailer's. */
+/* Computes all offsets; returns the bytes from the first data entry's header up to the trailer's.
+ */
 int64_t bundle_index_place(struct bundle_index *index);
 
 /* Where the first data entry's header stands, for a flatnet.json of `len` bytes. */

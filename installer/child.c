@@ -63,8 +63,8 @@ static int spawn(struct run *r, int in, int out, int err)
     (void)posix_spawnattr_init(&attr);
     (void)posix_spawnattr_setsigdefault(&attr, &defaults);
     (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-    failed = posix_spawn(&r->pid, r->child->argv[0], &files, &attr, (char **)r->child->argv,
-                         environ);
+    failed =
+        posix_spawn(&r->pid, r->child->argv[0], &files, &attr, (char **)r->child->argv, environ);
     (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attr);
     return -failed;
@@ -233,11 +233,15 @@ int child_run(const struct child *c, struct buf *out, struct err **e)
 char *child_find(const char *name, const char *const *places)
 {
     const char *path = getenv("PATH");
+    size_t len;
 
-    for (const char *p = path ? path : ""; *p; p += strcspn(p, ":") + (p[strcspn(p, ":")] == ':')) {
-        auto_free char *full = xasprintf("%.*s/%s", (int)strcspn(p, ":"), p, name);
+    for (const char *p = path ? path : ""; *p; p += len + (p[len] == ':')) {
+        auto_free char *full = NULL;
 
-        if (*full == '/' && access(full, X_OK) == 0)
+        len = strcspn(p, ":");
+        full = xasprintf("%.*s/%s", (int)len, p, name);
+        /* The working directory, which an empty or relative member means, is anybody's. */
+        if (*p == '/' && access(full, X_OK) == 0)
             return take(full);
     }
     for (; *places; places++)

@@ -57,11 +57,11 @@ static size_t distance(const char *a, const char *b)
 const char *cli_nearest(const char *word, const char *const *candidates)
 {
     const char *nearest = NULL;
-    size_t least = strlen(word) / 3 + 1;
+    size_t third = strlen(word) / 3, least = (third ? third : 1) + 1;
 
     for (; *candidates; candidates++) {
         size_t d = distance(word, *candidates);
-        if (d < least || (d == least && !nearest)) {
+        if (d < least) {
             least = d;
             nearest = *candidates;
         }
@@ -97,8 +97,7 @@ static const struct cli_option *find_option(const struct cli_verb *verb, const c
     return option ? option : find_in(common_options, name, len, letter);
 }
 
-static int unknown_option(const struct cli_verb *verb, const char *name, size_t len,
-                          struct err **e)
+static int unknown_option(const struct cli_verb *verb, const char *name, size_t len, struct err **e)
 {
     size_t own = count_options(verb->options), common = count_options(common_options);
     auto_free const char **names = xcalloc(own + common + 1, sizeof(*names));
@@ -210,9 +209,9 @@ static void print_options(const struct cli_option *options)
 {
     for (size_t i = 0; options && options[i].name; i++) {
         const struct cli_option *o = &options[i];
-        auto_free char *left = xasprintf("%s%c%s --%s%s%s", o->letter ? "-" : " ",
-                                         o->letter ? o->letter : ' ', o->letter ? "," : " ",
-                                         o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+        auto_free char *left =
+            xasprintf("%s%c%s --%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
+                      o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
         if (strlen(left) > 30)
             (void)printf("  %s\n  %-30s  %s\n", left, "", o->help);
         else
@@ -254,8 +253,8 @@ static int check_count(const struct cli_verb *verb, int count, struct err **e)
     return 0;
 }
 
-int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***out_args,
-              int *out_count, struct err **e)
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***out_args, int *out_count,
+              struct err **e)
 {
     int count = 0, r = 0;
     bool only_args = false;

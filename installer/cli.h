@@ -31,8 +31,8 @@ struct cli_option {
 };
 
 struct cli_verb {
-    const char *path; /* "bundle create" */
-    const char *args; /* "BUNDLE", "[-f LIST]... [-o FILE]"; what usage shows behind the path */
+    const char *path;    /* "bundle create" */
+    const char *args;    /* "BUNDLE", "[-f LIST]... [-o FILE]"; what usage shows behind the path */
     const char *summary; /* one line for the list of verbs */
     const char *text;    /* more for --help, or NULL */
     const struct cli_option *options; /* NULL-name terminated; or NULL */
@@ -53,8 +53,8 @@ extern struct cli_common cli_common;
  * positional arguments (borrowed from argv, NULL-terminated, reordered in place) and
  * *out_count; 1 when --help was answered on stdout; -EINVAL with a message.
  */
-int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***out_args,
-              int *out_count, struct err **e);
+int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***out_args, int *out_count,
+              struct err **e);
 void cli_list_release(struct cli_list *list);
 
 /* Prints "flatnet: error: ..." for *e (and for -EINVAL how to get help) and returns the exit
@@ -76,5 +76,13 @@ int cmd_bundle_extract(int argc, char **argv);
 int cmd_images_load(int argc, char **argv);
 int cmd_images_push(int argc, char **argv);
 int cmd_images_ls(int argc, char **argv);
+int cmd_addons_render(int argc, char **argv);
+int cmd_addons_lint(int argc, char **argv);
+int cmd_addons_copy(int argc, char **argv);
+int cmd_host_check(int argc, char **argv);
+int cmd_host_prepare(int argc, char **argv);
+int cmd_host_restore(int argc, char **argv);
+int cmd_host_status(int argc, char **argv);
+int cmd_host_iface(int argc, char **argv);
 int cmd_registry_login(int argc, char **argv);
 int cmd_registry_logout(int argc, char **argv);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,8 +23,10 @@
 #define DEFAULT_JOBS 6
 #define DEFAULT_RETRIES 5
 
-static struct create_options options = {
-    .output = DEFAULT_OUTPUT, .jobs = DEFAULT_JOBS, .retries = DEFAULT_RETRIES, .tls_verify = true};
+static struct create_options options = {.output = DEFAULT_OUTPUT,
+                                        .jobs = DEFAULT_JOBS,
+                                        .retries = DEFAULT_RETRIES,
+                                        .tls_verify = true};
 
 static const struct cli_option option_table[] = {
     {"file", 'f', CLI_LIST, "LIST", &options.lists, "image list; '-' is standard input"},
@@ -35,8 +38,7 @@ static const struct cli_option option_table[] = {
     {"program", 0, CLI_LIST, "FILE", &options.programs, "static flatnet that goes in below bin/"},
     {"platform", 0, CLI_LIST, "OS/ARCH", &options.platforms,
      "may be repeated, the first is docker's (default linux/amd64)"},
-    {"output", 'o', CLI_STRING, "FILE", &options.output,
-     "the bundle (default " DEFAULT_OUTPUT ")"},
+    {"output", 'o', CLI_STRING, "FILE", &options.output, "the bundle (default " DEFAULT_OUTPUT ")"},
     {"volume-size", 0, CLI_STRING, "SIZE", &options.volume_size_text,
      "write FILE.001...: 4.7GB, 4GiB, fat32, dvd"},
     {"base", 0, CLI_STRING, "OLD", &options.base, "make a delta: leave out the layers OLD has"},
@@ -72,6 +74,7 @@ struct creation {
     struct bundle *base;
     struct registry *registry;
     struct journal *journal;
+    size_t naming; /* the journal's number that tells that final names are being given */
     struct output output;
     char *journal_path, *index_text;
     char receipt[DIGEST_SIZE];
@@ -92,10 +95,20 @@ static void creation_release(struct creation *c)
 
 static int check_options(struct err **e)
 {
+    struct stat out, base;
+
     if (options.jobs < 1 || options.jobs > 64)
         return err_set(e, -EINVAL, "'--jobs' takes 1 to 64");
     if (!*options.output || options.output[strlen(options.output) - 1] == '/')
         return err_set(e, -EINVAL, "'-o' takes the name of a file");
+    if (stat(options.output, &out) == 0) {
+        if (S_ISDIR(out.st_mode))
+            return err_set(e, -EINVAL, "'%s' is a folder; '-o' takes the name of a file",
+                           options.output);
+        if (options.base && stat(options.base, &base) == 0 && out.st_dev == base.st_dev &&
+            out.st_ino == base.st_ino)
+            return err_set(e, -EINVAL, "the delta would replace its base '%s'", options.base);
+    }
     if (options.allow_partial && options.volume_size_text)
         return err_set(e, -EINVAL,
                        "'--allow-partial' and '--volume-size' do not go together; make one file "
@@ -133,7 +146,7 @@ static int resolve(struct creation *c, struct err **e)
 {
     int r;
 
-    log_debug("resolving %zu images", c->in.plan.n_images);
+    log_info("resolving %zu image%s", c->in.plan.n_images, num_plural(c->in.plan.n_images));
     c->failed = plan_resolve(&c->in.plan, (const struct imagefile *const *)c->in.files,
                              c->in.n_files, c->registry, (size_t)options.jobs);
     r = interrupt_check(e);
@@ -150,8 +163,8 @@ static int open_journal(struct creation *c, int *out_resumed, struct err **e)
 
     plan_digest(&c->in.plan, plan);
     name = xasprintf("%s/%lld", plan, (long long)c->in.volume_size);
-    return journal_open(c->journal_path, name, c->in.plan.index.n_entries, &c->journal,
-                        out_resumed, e);
+    c->naming = c->in.plan.index.n_entries;
+    return journal_open(c->journal_path, name, c->naming + 1, &c->journal, out_resumed, e);
 }
 
 static int check_space(const struct creation *c, struct err **e)
@@ -181,6 +194,7 @@ static int open_output(struct creation *c, struct err **e)
     int r = open_journal(c, &resumed, e);
 
     shape.keep = resumed;
+    shape.named = r == 0 && journal_get(c->journal, c->naming);
     if (r == 0)
         r = output_open(options.output, &shape, &c->output, e);
     if (r < 0)
@@ -224,6 +238,9 @@ static int write_bundle(struct creation *c, struct err **e)
     if (r < 0)
         return r;
     hash_digest(c->index_text, c->in.plan.index_len, c->receipt);
+    r = journal_put(c->journal, c->naming, 1);
+    if (r < 0)
+        return output_error(&c->output, r, 0, e);
     return output_commit(&c->output, c->receipt, e);
 }
 
@@ -250,19 +267,22 @@ static void print_text(const struct creation *c, double seconds)
     char size[NUM_SIZE_TEXT], rate[NUM_SIZE_TEXT];
     int64_t all = p->layer_bytes + p->shared_bytes;
 
-    (void)printf("wrote %s: %zu images, %zu blobs, %s, %.0f %% saved by shared layers, %.1f s, "
-                 "%s/s\n",
-                 options.output, p->index.n_images, p->index.n_entries - 3 - p->n_files,
-                 num_format_size(p->total_length, size),
-                 all ? 100.0 * (double)p->shared_bytes / (double)all : 0.0, seconds,
-                 num_format_size((int64_t)((double)p->total_length / seconds), rate));
+    (void)
+        printf("wrote %s: %zu image%s, %zu blobs (%zu unique), %s, %.0f %% saved by shared layers, "
+               "%.1f s, %s/s\n",
+               options.output, p->index.n_images, num_plural(p->index.n_images), p->blobs_named,
+               p->index.n_entries - 3 - p->n_files, num_format_size(p->total_length, size),
+               all ? 100.0 * (double)p->shared_bytes / (double)all : 0.0, seconds,
+               num_format_size((int64_t)((double)p->total_length / seconds), rate));
     if (c->output.has_volumes)
         (void)printf("volumes %s.001 to %s.%03zu\n", options.output, options.output,
                      c->output.file.count);
     if (p->index.n_missing)
-        (void)printf("delta: %zu layers are left to %s\n", p->index.n_missing, options.base);
+        (void)printf("delta: %zu layer%s left to %s\n", p->index.n_missing,
+                     num_plural(p->index.n_missing), options.base);
     if (c->failed)
-        (void)printf("WITHOUT %zu images, see %s.failed\n", c->failed, options.output);
+        (void)printf("WITHOUT %zu image%s, see %s.failed\n", c->failed, num_plural(c->failed),
+                     options.output);
     (void)printf("receipt %s\n", c->receipt);
 }
 
@@ -278,7 +298,8 @@ static void print_json(const struct creation *c, double seconds)
     json_add_int(root, "volumes", c->output.has_volumes ? (int64_t)c->output.file.count : 0);
     json_add_int(root, "images", (int64_t)p->index.n_images);
     json_add_int(root, "failedImages", (int64_t)c->failed);
-    json_add_int(root, "blobs", (int64_t)(p->index.n_entries - 3 - p->n_files));
+    json_add_int(root, "blobs", (int64_t)p->blobs_named);
+    json_add_int(root, "uniqueBlobs", (int64_t)(p->index.n_entries - 3 - p->n_files));
     json_add_int(root, "blobsLeftToBase", (int64_t)p->index.n_missing);
     json_add_int(root, "bytes", p->total_length);
     json_add_int(root, "sharedBytes", p->shared_bytes);
@@ -324,7 +345,7 @@ int cmd_bundle_create(int argc, char **argv)
     c.journal_path = xasprintf("%s.journal", options.output);
     r = run(&c, &e);
     if (r < 0) {
-        status = c.failed ? EXIT_PARTIAL : err_exit_status(r);
+        status = r == -EREMOTEIO ? EXIT_PARTIAL : err_exit_status(r);
         (void)cli_fail(&verb, e);
     } else {
         double seconds = seconds_since(&c.start);

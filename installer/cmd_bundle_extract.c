@@ -47,6 +47,23 @@ static bool is_wanted(const struct bundle_entry *entry)
     return wanted;
 }
 
+/* The folder of `path` was just made or checked by fs_open_beneath; it is opened again the same
+ * way, so that what is done in it cannot leave it either. */
+static int open_folder(int dirfd, const char *path, struct err **e)
+{
+    auto_free char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+
+    return fs_open_beneath(dirfd, folder, O_RDONLY | O_DIRECTORY, 0, e);
+}
+
+static void remove_beneath(int dirfd, const char *temp)
+{
+    auto_close int fd = open_folder(dirfd, temp, NULL);
+
+    if (fd >= 0)
+        (void)unlinkat(fd, strrchr(temp, '/') + 1, 0);
+}
+
 static int fill(int dirfd, const char *temp, const struct buf *bytes, mode_t mode, struct err **e)
 {
     auto_close int fd = fs_open_beneath(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC, 0600, e);
@@ -57,21 +74,24 @@ static int fill(int dirfd, const char *temp, const struct buf *bytes, mode_t mod
     r = fs_write(fd, bytes->data, bytes->len);
     if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
         r = -errno;
-    return r < 0 ? err_set(e, r, "cannot write '%s/%s': %s", target, temp, strerror(-r)) : 0;
+    if (r == 0)
+        return 0;
+    remove_beneath(dirfd, temp);
+    return err_set(e, r, "cannot write '%s/%s': %s", target, temp, strerror(-r));
 }
 
-/* The folder of `path` was just made or checked by fs_open_beneath; it is opened again the same
- * way, so that the rename cannot leave it either. */
 static int rename_beneath(int dirfd, const char *temp, const char *path, struct err **e)
 {
-    auto_free char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-    auto_close int fd = fs_open_beneath(dirfd, folder, O_RDONLY | O_DIRECTORY, 0, e);
+    auto_close int fd = open_folder(dirfd, path, e);
+    int r;
 
     if (fd < 0)
         return fd;
-    if (renameat(fd, strrchr(temp, '/') + 1, fd, strrchr(path, '/') + 1) < 0 || fsync(fd) < 0)
-        return err_set(e, -errno, "cannot write '%s/%s': %s", target, path, strerror(errno));
-    return 0;
+    if (renameat(fd, strrchr(temp, '/') + 1, fd, strrchr(path, '/') + 1) == 0 && fsync(fd) == 0)
+        return 0;
+    r = err_set(e, -errno, "cannot write '%s/%s': %s", target, path, strerror(errno));
+    remove_beneath(dirfd, temp);
+    return r;
 }
 
 static int extract(const struct bundle *b, const struct bundle_entry *entry, int dirfd,
@@ -119,8 +139,8 @@ static void print(cJSON *written)
     const cJSON *item;
 
     if (!cli_common.json) {
-        cJSON_ArrayForEach(item, written)
-            (void)printf("%s/%s\n", target, cJSON_GetStringValue(item));
+        cJSON_ArrayForEach(item, written)(void)
+            printf("%s/%s\n", target, cJSON_GetStringValue(item));
     } else {
         auto_json cJSON *root = cJSON_CreateObject();
         auto_free char *text = NULL;

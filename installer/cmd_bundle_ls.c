@@ -21,7 +21,8 @@ static const struct cli_option option_table[] = {
 static const struct cli_verb verb = {
     .path = "bundle ls",
     .args = "BUNDLE",
-    .summary = "Lists the images of a bundle, their platforms and sizes, and its addons and programs.",
+    .summary =
+        "Lists the images of a bundle, their platforms and sizes, and its addons and programs.",
     .text = "Only the bundle's index is read; 'flatnet bundle verify' checks the rest.",
     .options = option_table,
     .min_args = 1,
@@ -89,11 +90,11 @@ static void print_text(const struct bundle *b)
         blobs += is_blob(&index->entries[i]);
     print_images(index);
     print_files(index);
-    (void)printf("\n%zu images, %zu blobs, %s\n", index->n_images, blobs,
-                 num_format_size(bundle_length(b), size));
+    (void)printf("\n%zu image%s, %zu blobs, %s\n", index->n_images, num_plural(index->n_images),
+                 blobs, num_format_size(bundle_length(b), size));
     if (index->n_missing)
-        (void)printf("delta: %zu layers are left to the bundle with the receipt %s\n",
-                     index->n_missing, index->base_receipt);
+        (void)printf("delta: %zu layer%s left to the bundle with the receipt %s\n",
+                     index->n_missing, num_plural(index->n_missing), index->base_receipt);
     (void)printf("receipt %s\n", bundle_receipt(b));
 }
 

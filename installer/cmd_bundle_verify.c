@@ -115,8 +115,9 @@ static void print_text(const char *path, const struct verified *v, double second
 {
     char size[NUM_SIZE_TEXT], rate[NUM_SIZE_TEXT];
 
-    (void)printf("verified %s: %s, %zu images, %zu entries, %s, %.1f s, %s/s%s%s\n", path, v->kind,
-                 v->images, v->entries, num_format_size(v->bytes, size), seconds,
+    (void)printf("verified %s: %s, %zu image%s, %zu entries, %s, %.1f s, %s/s%s%s\n", path, v->kind,
+                 v->images, num_plural(v->images), v->entries, num_format_size(v->bytes, size),
+                 seconds,
                  num_format_size((int64_t)((double)v->bytes / (seconds > 0 ? seconds : 1)), rate),
                  *v->receipt ? ", receipt " : "", v->receipt);
 }

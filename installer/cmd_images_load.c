@@ -1,4 +1,5 @@
-/* flatnet images load: a bundle's images into docker or containerd, or into rke2's or k3s's folder. */
+/* flatnet images load: a bundle's images into docker or containerd, or into rke2's or k3s's folder.
+ */
 #include "agent_images.h"
 #include "cmd_images.h"
 #include "interrupt.h"
@@ -22,12 +23,13 @@ static const struct cli_verb verb = {
     .path = "images load",
     .args = "BUNDLE [options]",
     .summary = "load a bundle's images into docker or containerd",
-    .text = "BUNDLE is a bundle or any of its volumes. Images go one at a time, so that the daemon\n"
-            "needs temporary space for one only; what is there already is not sent. Each image is\n"
-            "read back by name and id. With docker, DOCKER_HOST, DOCKER_TLS_VERIFY and\n"
-            "DOCKER_CERT_PATH count; containerd is reached through ctr. rke2 and k3s get one\n"
-            "archive in their agent/images folder, which they import when they start.\n\n"
-            "Exit status: 0 all are there, 5 some failed, 7 the runtime cannot be reached.",
+    .text =
+        "BUNDLE is a bundle or any of its volumes. Images go one at a time, so that the daemon\n"
+        "needs temporary space for one only; what is there already is not sent. Each image is\n"
+        "read back by name and id. With docker, DOCKER_HOST, DOCKER_TLS_VERIFY and\n"
+        "DOCKER_CERT_PATH count; containerd is reached through ctr. rke2 and k3s get one\n"
+        "archive in their agent/images folder, which they import when they start.\n\n"
+        "Exit status: 0 all are there, 5 some failed, 7 the runtime cannot be reached.",
     .options = table,
     .min_args = 1,
     .max_args = 1,
@@ -67,7 +69,7 @@ static void print_json(const struct load *l, const struct bundle *b, const struc
     cJSON *list, *sum;
 
     json_add_int(root, "schemaVersion", 1);
-    json_add_str(root, "bundle", bundle_receipt(b));
+    json_add_str(root, "receipt", bundle_receipt(b));
     if (rt)
         images_add_runtime(root, rt);
     if (archive)
@@ -170,8 +172,10 @@ static void print_result(const struct load *l, const struct bundle *b, const str
 static int into_runtime(const struct bundle *b, const bool *chosen, struct platform *wanted,
                         const char *root, struct load *l, struct err **e)
 {
-    struct runtime_options where = {.kind = options.runtime, .address = options.address,
-                                    .space = options.space, .root = root};
+    struct runtime_options where = {.kind = options.runtime,
+                                    .address = options.address,
+                                    .space = options.space,
+                                    .root = root};
     struct runtime rt = {.kind = NULL};
     int r = runtime_open(&where, &rt, e);
 

@@ -20,9 +20,10 @@ static const struct cli_verb verb = {
     .path = "images ls",
     .args = "[BUNDLE] [options]",
     .summary = "compare a bundle's images with what this host has",
-    .text = "One row for each image of the bundle. STATE is 'present' (there under that name, with\n"
-            "that id), 'absent', 'other id' (another image has the name), or 'unknown' where no\n"
-            "runtime answers. Without BUNDLE: what the runtime has.",
+    .text =
+        "One row for each image of the bundle. STATE is 'present' (there under that name, with\n"
+        "that id), 'absent', 'other id' (another image has the name), or 'unknown' where no\n"
+        "runtime answers. Without BUNDLE: what the runtime has.",
     .options = table,
     .min_args = 0,
     .max_args = 1,
@@ -140,8 +141,9 @@ static cJSON *row_json(const struct row *row)
     json_add_str(obj, "reference", row->image->reference);
     platforms = cJSON_AddArrayToObject(obj, "platforms");
     for (size_t i = 0; i < row->image->n_platforms; i++)
-        cJSON_AddItemToArray(platforms, cJSON_CreateString(platform_format(
-                                            &row->image->platforms[i].platform, text)));
+        cJSON_AddItemToArray(platforms,
+                             cJSON_CreateString(
+                                 platform_format(&row->image->platforms[i].platform, text)));
     json_add_int(obj, "size", row->size);
     json_add_str(obj, "id", row->id);
     json_add_str(obj, "state", row->state);
@@ -164,7 +166,7 @@ static void print_rows_json(const struct rows *rows, const struct bundle *b,
     cJSON *list;
 
     json_add_int(root, "schemaVersion", 1);
-    json_add_str(root, "bundle", bundle_receipt(b));
+    json_add_str(root, "receipt", bundle_receipt(b));
     if (rt)
         images_add_runtime(root, rt);
     list = cJSON_AddArrayToObject(root, "images");
@@ -184,8 +186,8 @@ static void print_rows(const struct rows *rows)
         auto_free char *platforms = selection_platforms(row->image);
         char size[NUM_SIZE_TEXT], id[IMAGES_SHORT_ID];
         const char *const texts[] = {row->image->reference, platforms,
-                                     num_format_size(row->size, size),
-                                     images_short_id(row->id, id), row->state};
+                                     num_format_size(row->size, size), images_short_id(row->id, id),
+                                     row->state};
 
         table_row(&out, texts);
     }
@@ -269,8 +271,8 @@ static int open_and_list(const char *root, struct runtime *rt, struct runtime_li
                          struct err **e)
 {
     /* rke2 and k3s run what their containerd has. */
-    struct runtime_options where = {.kind = images_is_agent(&options) ? "containerd"
-                                                                      : options.runtime,
+    struct runtime_options where = {.kind =
+                                        images_is_agent(&options) ? "containerd" : options.runtime,
                                     .address = options.address,
                                     .space = options.space,
                                     .root = root};

@@ -231,12 +231,18 @@ static char *next_word(const char **line)
     return len ? xstrndup(start, len) : NULL;
 }
 
-/* "2.1 MiB", two words; -1 for what is no size. */
+/* "2.1 MiB" or "700.0 B", in two words; -1 for what is no size. */
 static int64_t parse_size(const char *number, const char *unit)
 {
-    auto_free char *text = xasprintf("%s%s", number ? number : "", unit ? unit : "");
+    auto_free char *text = NULL;
     int64_t size;
 
+    if (!number || !unit)
+        return -1;
+    if (!strcmp(unit, "B"))
+        text = xstrndup(number, strcspn(number, "."));
+    else
+        text = xasprintf("%s%s", number, unit);
     return num_parse_size(text, &size, NULL) < 0 ? -1 : size;
 }
 
@@ -253,9 +259,11 @@ static int parse_row(const char *line, struct containerd_image *out, struct err 
     if (!type || !digest_is_valid(digest))
         return err_set(e, -EPROTO, "ctr's list of images has a row that cannot be read: '%.100s'",
                        name);
-    out->size = parse_size(number, unit);
-    out->pinned = strstr(rest, PINNED) != NULL;
-    out->name = take(name);
+    *out = (struct containerd_image){
+        .name = take(name),
+        .size = parse_size(number, unit),
+        .pinned = strstr(rest, PINNED) != NULL,
+    };
     memcpy(out->digest, digest, DIGEST_SIZE);
     return 0;
 }
@@ -363,15 +371,16 @@ int containerd_blobs(struct containerd *c, struct containerd_blobs *out, struct 
         }
         free(word);
     }
-    qsort(blobs.digests, blobs.count, sizeof(*blobs.digests), compare_digests);
+    if (blobs.count)
+        qsort(blobs.digests, blobs.count, sizeof(*blobs.digests), compare_digests);
     *out = blobs;
     return 0;
 }
 
 bool containerd_blobs_have(const struct containerd_blobs *blobs, const char *digest)
 {
-    return blobs->count && bsearch(digest, blobs->digests, blobs->count, sizeof(*blobs->digests),
-                                   compare_digests);
+    return blobs->count &&
+           bsearch(digest, blobs->digests, blobs->count, sizeof(*blobs->digests), compare_digests);
 }
 
 void containerd_blobs_release(struct containerd_blobs *blobs)

@@ -72,7 +72,7 @@ static struct place *remember_places(const struct plan *plan, size_t *out_count)
     return places;
 }
 
-/* Towards the front, so the parts of a range may overlap. */
+/* Towards the front, or to where nothing lies: the parts of a range may overlap. */
 static int move_down(const struct output *o, int64_t from, int64_t to, int64_t size, struct err **e)
 {
     enum { CHUNK = 256 << 10 };
@@ -89,20 +89,51 @@ static int move_down(const struct output *o, int64_t from, int64_t to, int64_t s
     return r < 0 ? output_error(o, r, to, e) : 0;
 }
 
-static int place_layer(const struct plan *plan, struct plan_layer *layer,
-                       const struct place *places, size_t n_places, const struct output *o,
-                       struct err **e)
+static struct place *find_place(struct place *places, size_t n_places, const char *digest)
 {
-    int64_t to = plan->data_start + plan->index.entries[layer->entry].offset;
+    for (size_t i = 0; i < n_places; i++)
+        if (!strcmp(places[i].digest, digest))
+            return &places[i];
+    return NULL;
+}
 
-    for (size_t i = 0; i < n_places; i++) {
-        if (strcmp(places[i].digest, layer->blob.digest) != 0)
+static int64_t place_of(const struct plan *plan, const struct plan_layer *layer)
+{
+    return plan->data_start + plan->index.entries[layer->entry].offset;
+}
+
+/* A layer that a failed image was the first to use may now belong further back than it lies. It
+ * goes behind the end for a while, so that all the others only move towards the front. */
+static int park_layers(const struct plan *plan, struct place *places, size_t n_places,
+                       struct output *o, struct err **e)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < plan->n_layers && r == 0; i++) {
+        const struct plan_layer *layer = &plan->layers[i];
+        struct place *place = find_place(places, n_places, layer->blob.digest);
+        int64_t end = o->file.length;
+
+        if (!place || place->at >= place_of(plan, layer))
             continue;
-        memcpy(layer->diff_id, places[i].diff_id, DIGEST_SIZE);
-        layer->done = true;
-        return move_down(o, places[i].at, to, layer->blob.size, e);
+        r = output_set_length(o, end + layer->blob.size, e);
+        if (r == 0)
+            r = move_down(o, place->at, end, layer->blob.size, e);
+        place->at = end;
     }
-    return err_set(e, -EPROTO, "layer '%s' was not fetched", layer->blob.digest);
+    return r;
+}
+
+static int place_layer(const struct plan *plan, struct plan_layer *layer, struct place *places,
+                       size_t n_places, const struct output *o, struct err **e)
+{
+    const struct place *place = find_place(places, n_places, layer->blob.digest);
+
+    if (!place)
+        return err_set(e, -EPROTO, "layer '%s' was not fetched", layer->blob.digest);
+    memcpy(layer->diff_id, place->diff_id, DIGEST_SIZE);
+    layer->done = true;
+    return move_down(o, place->at, place_of(plan, layer), layer->blob.size, e);
 }
 
 int create_close_up(struct plan *plan, const struct bundle *base, struct output *o, struct err **e)
@@ -113,8 +144,9 @@ int create_close_up(struct plan *plan, const struct bundle *base, struct output 
 
     plan_unlayout(plan);
     r = plan_layout(plan, base, e);
-    /* Entries only went away, so every layer moves towards the front, in the order of the file. */
+    if (r == 0)
+        r = park_layers(plan, places, n_places, o, e);
     for (size_t i = 0; i < plan->n_layers && r == 0; i++)
         r = place_layer(plan, &plan->layers[i], places, n_places, o, e);
-    return r < 0 ? r : output_shrink(o, plan->total_length, e);
+    return r < 0 ? r : output_set_length(o, plan->total_length, e);
 }

@@ -19,6 +19,7 @@
 
 #define ADDON_MAX (16u << 20)
 #define PROGRAM_MAX (64u << 20)
+#define SET_LABEL "image set "
 #define OWN_PROGRAM "/proc/self/exe"
 
 static int read_sets(const struct create_options *o, struct create_inputs *in, struct findings *f,
@@ -31,7 +32,7 @@ static int read_sets(const struct create_options *o, struct create_inputs *in, s
     int r = 0;
 
     for (size_t i = 0; i < count && r == 0; i++) {
-        auto_free char *label = xasprintf("image set %s", names[i]);
+        auto_free char *label = xasprintf(SET_LABEL "%s", names[i]);
         auto_buf struct buf text;
 
         buf_init(&text, IMAGELIST_MAX_SIZE);
@@ -61,6 +62,25 @@ static int read_from(struct create_inputs *in, const char *text, struct err **e)
     return 0;
 }
 
+/* Where two files have one name for different images, the one that was named first goes in. */
+static void warn_of_double(const struct create_inputs *in, const struct imagefile *file,
+                           const struct imagefile_image *image, struct findings *f)
+{
+    for (size_t i = 0; i < in->n_files && in->files[i] != file; i++) {
+        size_t n;
+        const struct imagefile_image *images = imagefile_images(in->files[i], &n);
+
+        for (size_t j = 0; j < n; j++)
+            if (images[j].reference && strcmp(images[j].reference, image->reference) == 0 &&
+                strcmp(images[j].manifest.digest, image->manifest.digest) != 0) {
+                findings_add(f, FINDING_WARNING, imagefile_path(file), 0,
+                             "'%s' is left out, '%s' has another image of that name",
+                             image->reference, imagefile_path(in->files[i]));
+                return;
+            }
+    }
+}
+
 static int list_images_of(struct create_inputs *in, const struct imagefile *file,
                           struct findings *f, struct err **e)
 {
@@ -75,8 +95,10 @@ static int list_images_of(struct create_inputs *in, const struct imagefile *file
             return err_set(e, -EINVAL,
                            "image %zu of '%s' has no full name; name it with --from %s=REFERENCE",
                            i + 1, imagefile_path(file), imagefile_path(file));
-        if (imagelist_find(&in->list, images[i].reference))
+        if (imagelist_find(&in->list, images[i].reference)) {
+            warn_of_double(in, file, &images[i], f);
             continue;
+        }
         r = ref_parse(images[i].reference, &ref, e);
         if (r < 0)
             return r;
@@ -104,6 +126,24 @@ static int read_images(const struct create_options *o, struct create_inputs *in,
     return r;
 }
 
+/* Our own images are built, not pulled: a set names them, but they are only there with --from. */
+static bool is_absent(const struct create_inputs *in, const struct imagelist_entry *entry)
+{
+    if (strncmp(entry->file, SET_LABEL, sizeof(SET_LABEL) - 1) != 0 ||
+        !imageset_is_ours(&entry->ref))
+        return false;
+    for (size_t i = 0; i < in->n_files; i++) {
+        size_t n;
+        const struct imagefile_image *images = imagefile_images(in->files[i], &n);
+        for (size_t j = 0; j < n; j++)
+            if (images[j].reference && !strcmp(images[j].reference, entry->name))
+                return false;
+    }
+    log_warn("'%s' is not put into the bundle: it is built with flatnet and comes with --from",
+             entry->name);
+    return true;
+}
+
 static int plan_images(struct create_inputs *in, struct err **e)
 {
     struct plan *p = &in->plan;
@@ -111,13 +151,17 @@ static int plan_images(struct create_inputs *in, struct err **e)
     p->images = xcalloc(in->list.n_entries, sizeof(*p->images));
     for (size_t i = 0; i < in->list.n_entries; i++) {
         const struct imagelist_entry *entry = in->list.entries[i];
-        struct plan_image *image = &p->images[p->n_images++];
-        int r = ref_parse(entry->name, &image->ref, e);
+        struct plan_image *image = &p->images[p->n_images];
+        int r;
 
+        if (is_absent(in, entry))
+            continue;
+        p->n_images++;
+        r = ref_parse(entry->name, &image->ref, e);
         if (r < 0)
             return r;
-        image->origin = entry->line ? xasprintf("%s:%zu", entry->file, entry->line)
-                                    : xstrdup(entry->file);
+        image->origin =
+            entry->line ? xasprintf("%s:%zu", entry->file, entry->line) : xstrdup(entry->file);
     }
     return 0;
 }

@@ -67,10 +67,11 @@ static int put_entry(cJSON *tree, const char *path, const char *host, const char
                        path, host, creds_host_helper(tree, host));
     if (!auths)
         auths = cJSON_AddObjectToObject(tree, "auths");
-    if (!entry)
+    if (cJSON_IsObject(auths) && !entry)
         entry = cJSON_AddObjectToObject(auths, host);
     if (!cJSON_IsObject(entry))
-        return err_set(e, -EINVAL, "'%s' is not a file of credentials: 'auths' is no object", path);
+        return err_set(e, -EINVAL, "'%s' is not a file of credentials: 'auths' is of another kind",
+                       path);
     for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
         cJSON_DeleteItemFromObjectCaseSensitive(entry, old[i]);
     json_add_str(entry, "auth", auth);

@@ -44,7 +44,9 @@ static int parse_tcp(const char *rest, bool tls, struct docker_host *out, struct
     if (port && strchr(port, ']'))
         port = NULL;
     out->url = xasprintf("%s://%.*s%s", tls ? "https" : "http", (int)len, rest,
-                         port ? "" : tls ? ":2376" : ":2375");
+                         port  ? ""
+                         : tls ? ":2376"
+                               : ":2375");
     return 0;
 }
 
@@ -167,8 +169,8 @@ int docker_call(struct docker *d, struct http_request *req, const char *path, in
         message = resp->body.len ? resp->body.data : "no reason given";
     if (resp->status == 404)
         return err_set(e, -ENOENT, "docker does not know it: %s", message);
-    auto_free char *what = xasprintf("answered %d to %s %s", resp->status,
-                                     req->method ? req->method : "GET", path);
+    auto_free char *what =
+        xasprintf("answered %d to %s %s", resp->status, req->method ? req->method : "GET", path);
     return docker_refused(d, what, message, e);
 }
 

@@ -3,9 +3,9 @@
  * A client of the Docker Engine API, as far as images need it
  * (https://docs.docker.com/reference/api/engine/, versions 1.24 to 1.47).
  *
- * Where the daemon is follows docker's own rules: DOCKER_HOST (unix://PATH, tcp://HOST[:PORT]), else
- * /var/run/docker.sock; TLS where DOCKER_TLS_VERIFY is set, with ca.pem, cert.pem and key.pem from
- * DOCKER_CERT_PATH (default ~/.docker). The proxies of the environment are not used.
+ * Where the daemon is follows docker's own rules: DOCKER_HOST (unix://PATH, tcp://HOST[:PORT]),
+ * else /var/run/docker.sock; TLS where DOCKER_TLS_VERIFY is set, with ca.pem, cert.pem and key.pem
+ * from DOCKER_CERT_PATH (default ~/.docker). The proxies of the environment are not used.
  *
  * Besides the numbers of err.h: -EREMOTEIO means that the daemon answered and refused.
  */

@@ -34,8 +34,9 @@ int elf_static_arch(const void *bytes, size_t len, const char **out_arch, struct
         memcpy(&segment, (const char *)bytes + header.e_phoff + i * sizeof(segment),
                sizeof(segment));
         if (segment.p_type == PT_INTERP)
-            return err_set(e, -EINVAL,
-                           "it needs the host's shared libraries; use the static one of 'make dist'");
+            return err_set(
+                e, -EINVAL,
+                "it needs the host's shared libraries; use the static one of 'make dist'");
     }
     *out_arch = arch;
     return 0;

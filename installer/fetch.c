@@ -53,14 +53,22 @@ static int set_fatal(struct job *job, struct err *e)
     return status;
 }
 
+/* "library/nginx 0123456789ab", to be freed: what a person can place. */
+static char *layer_name(const struct plan *plan, const struct plan_layer *layer)
+{
+    return xasprintf("%s %.12s", plan->images[layer->images[0]].ref.repo,
+                     digest_hex(layer->blob.digest));
+}
+
 static void transfer_start(struct transfer *t, struct job *job, struct plan_layer *layer)
 {
     const struct plan *plan = job->fetch->plan;
+    auto_free char *name = layer_name(plan, layer);
 
     *t = (struct transfer){.job = job, .layer = layer, .hash = hash_new()};
     t->diff = layer->needs_diff_id ? layerdiff_new() : NULL;
     t->at = plan->data_start + plan->index.entries[layer->entry].offset;
-    t->item = progress_start(job->progress, layer->blob.digest, layer->blob.size, 0);
+    t->item = progress_start(job->progress, name, layer->blob.size, 0);
 }
 
 static void transfer_end(struct transfer *t)
@@ -113,9 +121,10 @@ static int on_bytes(void *arg, const void *bytes, size_t len, struct err **e)
         r = take_bytes(t, bytes, len, e);
     else
         r = output_error(t->job->fetch->output, r, t->at + t->done, e);
-    if (r == 0 && t->done - t->recorded >= JOURNAL_STEP)
-        r = record(t);
-    return r;
+    if (r < 0 || t->done - t->recorded < JOURNAL_STEP)
+        return r;
+    r = record(t);
+    return r < 0 ? output_error(t->job->fetch->output, r, t->at, e) : 0;
 }
 
 /* Hashes what an earlier run wrote; what cannot be read is fetched again. */
@@ -175,11 +184,12 @@ static bool is_fatal(int status)
     return status == -ENOSPC || status == -EDQUOT || status == -ECANCELED || status == -EIO;
 }
 
-/* Bytes of an earlier run that turn out wrong are dropped, then each image's place is tried. */
+/* Wrong bytes, an earlier run's or a bad connection's, are dropped once and fetched anew; then each
+ * image's place is tried. */
 static int fetch_from_any(struct transfer *t, struct registry_conn *conn, struct err **e)
 {
     const struct plan *plan = t->job->fetch->plan;
-    bool resumed = t->done > 0;
+    bool again = true;
     int r = -ENOENT;
 
     for (size_t i = 0; i < t->layer->n_images; i++) {
@@ -187,10 +197,10 @@ static int fetch_from_any(struct transfer *t, struct registry_conn *conn, struct
         if (image->archive)
             continue;
         r = fetch_once(t, conn, &image->ref, e);
-        if (r == -EBADMSG && resumed) {
-            log_debug("'%s': what an earlier run wrote is wrong, starting over",
-                      t->layer->blob.digest);
-            resumed = false;
+        if (r == -EBADMSG && again) {
+            log_info("layer %s: %s; fetching it once more", t->layer->blob.digest,
+                     e ? err_text(*e) : "wrong bytes");
+            again = false;
             transfer_restart(t);
             r = fetch_once(t, conn, &image->ref, e);
         }
@@ -210,6 +220,9 @@ static int fetch_layer(struct job *job, struct registry_conn *conn, struct plan_
     transfer_start(&t, job, layer);
     rehash(&t, journal_get(job->fetch->journal, layer->entry));
     r = fetch_from_any(&t, conn, &e);
+    /* What stops the run stops it between two records, and each byte may have been dear. */
+    if (is_fatal(r))
+        (void)record(&t);
     transfer_end(&t);
     if (r == 0) {
         err_free(e);
@@ -244,8 +257,7 @@ static int copy_wants(void *arg, const char *digest)
 
     for (size_t i = 0; i < plan->n_layers; i++) {
         struct plan_layer *layer = &plan->layers[i];
-        if (layer->done || strcmp(layer->blob.digest, digest) ||
-            !is_from(plan, layer, copy->file))
+        if (layer->done || strcmp(layer->blob.digest, digest) || !is_from(plan, layer, copy->file))
             continue;
         transfer_start(&copy->current, copy->job, layer);
         return 1;

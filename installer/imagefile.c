@@ -263,6 +263,7 @@ static int add_docker_manifest(struct imagefile *f, const cJSON *image, struct d
     auto_config struct image_config c = {0};
     auto_free struct member **layers = NULL;
     struct member made = {0};
+    char actual[DIGEST_SIZE];
     int r;
 
     if (!config)
@@ -272,7 +273,10 @@ static int add_docker_manifest(struct imagefile *f, const cJSON *image, struct d
         r = image_config_parse(config->bytes, (size_t)config->size, &c, e);
     if (r < 0)
         return err_wrap(e, "'%s' in '%s'", config_path, f->path);
-    hash_digest(config->bytes, (size_t)config->size, config->digest);
+    hash_digest(config->bytes, (size_t)config->size, actual);
+    if (*config->digest && strcmp(config->digest, actual) != 0)
+        return err_set(e, -EBADMSG, "'%s' in '%s' has a wrong SHA-256", config->path, f->path);
+    memcpy(config->digest, actual, DIGEST_SIZE);
     layers = xcalloc(c.n_diff_ids, sizeof(struct member *));
     r = find_layers(f, image, &c, layers, e);
     if (r < 0)

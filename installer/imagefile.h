@@ -15,7 +15,7 @@
 
 /* One image of the archive. */
 struct imagefile_image {
-    char *reference; /* full normalised form; NULL where the archive does not name it */
+    char *reference;            /* full normalised form; NULL where the archive does not name it */
     struct descriptor manifest; /* a manifest or an index */
 };
 
@@ -34,7 +34,7 @@ int imagefile_set_name(struct imagefile *f, const char *reference, struct err **
 
 /* A manifest, index or configuration: borrowed bytes, checked against the digest. -ENOENT. */
 int imagefile_document(const struct imagefile *a, const char *digest, const char **out_bytes,
-                     size_t *out_len, struct err **e);
+                       size_t *out_len, struct err **e);
 /* Size of a blob, or -ENOENT. */
 int imagefile_blob_size(const struct imagefile *a, const char *digest, int64_t *out_size);
 
@@ -48,4 +48,5 @@ struct imagefile_taker {
     int (*end)(void *arg, struct err **e);
     void *arg;
 };
-int imagefile_stream(const struct imagefile *a, const struct imagefile_taker *taker, struct err **e);
+int imagefile_stream(const struct imagefile *a, const struct imagefile_taker *taker,
+                     struct err **e);

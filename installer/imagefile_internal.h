@@ -20,9 +20,9 @@ struct imagefile {
     int dirfd; /* of an OCI layout folder; -1 for a tar */
     struct member *members;
     size_t n_members;
-    int64_t kept;  /* bytes of all documents */
-    bool hash_all; /* fill `actual` while scanning */
-    int64_t bytes; /* of all members */
+    int64_t kept;      /* bytes of all documents */
+    bool hash_all;     /* fill `actual` while scanning */
+    int64_t bytes;     /* of all members */
     const void *first; /* bytes of standard input that were read already; for one scan */
     size_t first_len;
     struct imagefile_image *images;

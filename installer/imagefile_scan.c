@@ -24,14 +24,14 @@ static int too_many(const struct imagefile *f, struct err **e)
     return err_set(e, -EBADMSG, "'%s' holds too many files for an image archive", f->path);
 }
 
+/* Blobs of a layout, and "<hex>.json": the configurations of a docker archive. */
 static void set_digest_from_path(struct member *m)
 {
-    auto_free char *digest = NULL;
+    bool is_blob = !strncmp(m->path, BUNDLE_BLOB_DIR, sizeof(BUNDLE_BLOB_DIR) - 1);
+    const char *hex = is_blob ? m->path + sizeof(BUNDLE_BLOB_DIR) - 1 : m->path;
+    auto_free char *digest = xasprintf(DIGEST_PREFIX "%.*s", HASH_HEX_LEN, hex);
 
-    if (strncmp(m->path, BUNDLE_BLOB_DIR, sizeof(BUNDLE_BLOB_DIR) - 1) != 0)
-        return;
-    digest = xasprintf(DIGEST_PREFIX "%s", m->path + sizeof(BUNDLE_BLOB_DIR) - 1);
-    if (digest_is_valid(digest))
+    if (digest_is_valid(digest) && !strcmp(hex + HASH_HEX_LEN, is_blob ? "" : ".json"))
         memcpy(m->digest, digest, DIGEST_SIZE);
 }
 

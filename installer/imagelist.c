@@ -205,7 +205,9 @@ static void read_raw_line(struct reader *r, const char *text, size_t len)
         findings_add(r->f, FINDING_ERROR, r->file, r->line, "holds a NUL byte");
         return;
     }
-    line = xstrndup(text, len);
+    line = xmalloc(len + 1);
+    memcpy(line, text, len);
+    line[len] = '\0';
     read_line(r, line);
 }
 

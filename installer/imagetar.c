@@ -58,8 +58,8 @@ static void add_member(struct imagetar *t, struct member m)
 
 static void add_document(struct imagetar *t, const char *path, char *text)
 {
-    add_member(t, (struct member){
-                      .path = xstrdup(path), .size = (int64_t)strlen(text), .text = text});
+    add_member(t,
+               (struct member){.path = xstrdup(path), .size = (int64_t)strlen(text), .text = text});
 }
 
 static void add_blob(struct imagetar *t, const char *digest, int64_t size)
@@ -102,8 +102,7 @@ static int measure_layer(const struct imagetar *t, const char *digest, const cha
 }
 
 /* The layer as a plain tar, named by its diff id. */
-static int add_unpacked(struct imagetar *t, const char *digest, const char *diff_id,
-                        struct err **e)
+static int add_unpacked(struct imagetar *t, const char *digest, const char *diff_id, struct err **e)
 {
     auto_free char *path = bundle_blob_path(diff_id);
     struct member m = {.unpack = true};
@@ -128,20 +127,25 @@ static int is_zstd(const struct imagetar *t, const struct descriptor *layer, str
     return r < 0 ? r : is;
 }
 
-static int read_config(const struct imagetar *t, const struct manifest *manifest,
-                       struct image_config *out, struct err **e)
+int imagetar_read_config(const struct bundle *b, const struct manifest *manifest,
+                         struct image_config *out, struct err **e)
 {
+    auto_config struct image_config config = {.n_diff_ids = 0};
     auto_buf struct buf bytes;
     int r;
 
     buf_init(&bytes, 0);
-    r = bundle_read_blob(t->bundle, manifest->config.digest, CONFIG_MAX_SIZE, &bytes, e);
+    r = bundle_read_blob(b, manifest->config.digest, CONFIG_MAX_SIZE, &bytes, e);
     if (r == 0)
-        r = image_config_parse(bytes.data, bytes.len, out, e);
-    if (r == 0 && out->n_diff_ids != manifest->n_layers)
-        r = err_set(e, -EBADMSG, "its configuration lists %zu layers, its manifest %zu",
-                    out->n_diff_ids, manifest->n_layers);
-    return r;
+        r = image_config_parse(bytes.data, bytes.len, &config, e);
+    if (r < 0)
+        return r;
+    if (config.n_diff_ids != manifest->n_layers)
+        return err_set(e, -EBADMSG, "its configuration lists %zu layers, its manifest %zu",
+                       config.n_diff_ids, manifest->n_layers);
+    *out = config;
+    config = (struct image_config){.n_diff_ids = 0};
+    return 0;
 }
 
 /* Plans the layers. Those that go in unpacked get their diff id as digest in `named`, the manifest
@@ -150,7 +154,7 @@ static int add_layers(struct imagetar *t, const struct imagetar_image *image, bo
                       struct manifest *named, struct err **e)
 {
     auto_config struct image_config config = {0};
-    int r = unpack_zstd ? read_config(t, named, &config, e) : 0;
+    int r = unpack_zstd ? imagetar_read_config(t->bundle, named, &config, e) : 0;
 
     for (size_t i = 0; r >= 0 && i < named->n_layers; i++) {
         struct descriptor *layer = &named->layers[i];
@@ -197,8 +201,9 @@ static int add_all(struct imagetar *t, const struct imagetar_image *images, size
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n_images; i++) {
-        listed[i] = (struct bundle_image){
-            .reference = (char *)images[i].name, .platforms = &named[i], .n_platforms = 1};
+        listed[i] = (struct bundle_image){.reference = (char *)images[i].name,
+                                          .platforms = &named[i],
+                                          .n_platforms = 1};
         r = add_image(t, &images[i], options, &named[i], e);
     }
     if (r == 0 && options->oci) {

@@ -29,6 +29,11 @@ struct imagetar_options {
     bool unpack_zstd;
 };
 
+/* The configuration of an image, with as many diff ids as its manifest has layers; to be
+ * released. -EBADMSG otherwise. */
+int imagetar_read_config(const struct bundle *b, const struct manifest *manifest,
+                         struct image_config *out, struct err **e);
+
 struct imagetar;
 
 /*

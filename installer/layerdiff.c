@@ -105,7 +105,7 @@ static int take_unpacked(struct layerdiff *d, const void *bytes, size_t len, str
 static int push_gzip(struct layerdiff *d, const unsigned char *bytes, size_t len, struct err **e)
 {
     z_stream *z = &d->gzip;
-    int status = Z_OK, r;
+    int status, r;
 
     z->next_in = bytes;
     z->avail_in = (uInt)len;

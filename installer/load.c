@@ -77,18 +77,22 @@ void load_list(const struct bundle *b, const bool *chosen, const struct platform
             add_item(out, &index->images[i], wanted);
 }
 
+static void note_name(const struct runtime_image *image, const char *kind)
+{
+    if (strcmp(image->name, image->image->reference) != 0)
+        log_info("'%s' cannot be a name in %s; there it is '%s'", image->image->reference, kind,
+                 image->name);
+}
+
 void load_name(struct load *l, const struct runtime *rt)
 {
     for (size_t i = 0; i < l->count; i++) {
-        struct load_item *item = &l->items[i];
-        const char *reference = item->image.image->reference;
+        struct runtime_image *image = &l->items[i].image;
 
-        if (item->result == LOAD_FAILED)
+        if (l->items[i].result == LOAD_FAILED)
             continue;
-        rt->ops->name(rt->impl, &item->image);
-        if (strcmp(item->image.name, reference) != 0)
-            log_info("'%s' cannot be a name in %s; there it is '%s'", reference, rt->kind,
-                     item->image.name);
+        rt->ops->name(rt->impl, image);
+        note_name(image, rt->kind);
     }
 }
 
@@ -101,6 +105,7 @@ void load_name_for_containerd(struct load *l)
             continue;
         image->name = bundle_containerd_name(image->image->reference);
         runtime_image_manifest_ids(image);
+        note_name(image, "containerd");
     }
 }
 
@@ -172,8 +177,10 @@ static int load_one(struct load_item *item, const struct runtime *rt, const stru
                     struct progress *progress, struct err **e)
 {
     int64_t size = load_size(item->image.platform);
-    struct runtime_job job = {
-        .bundle = b, .image = &item->image, .progress = progress, .size = size};
+    struct runtime_job job = {.bundle = b,
+                              .image = &item->image,
+                              .progress = progress,
+                              .size = size};
     int r;
 
     job.item = progress_start(progress, selection_familiar(item->image.name), size, 0);

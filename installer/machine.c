@@ -11,8 +11,9 @@ int platform_of_machine(const char *os, const char *machine, struct platform *ou
     static const struct {
         const char *machine, *arch, *variant;
     } names[] = {
-        {"i486", "386", ""},     {"i586", "386", ""},     {"i686", "386", ""},
-        {"armv5l", "arm", "v5"}, {"armv6l", "arm", "v6"}, {"armv7l", "arm", "v7"},
+        {"i486", "386", ""},     {"i586", "386", ""},
+        {"i686", "386", ""},     {"armv5l", "arm", "v5"},
+        {"armv6l", "arm", "v6"}, {"armv7l", "arm", "v7"},
         {"armv8l", "arm", "v8"}, {"loongarch64", "loong64", ""},
     };
 

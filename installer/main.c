@@ -24,6 +24,14 @@ static const struct {
     {"images", "load", cmd_images_load, "load a bundle's images into docker or containerd"},
     {"images", "push", cmd_images_push, "push a bundle's images to a registry"},
     {"images", "ls", cmd_images_ls, "compare a bundle's images with what this host has"},
+    {"addons", "render", cmd_addons_render, "write the addons for a cluster"},
+    {"addons", "lint", cmd_addons_lint, "check addon YAML"},
+    {"addons", "copy", cmd_addons_copy, "copy addons into the rancher-server container"},
+    {"host", "check", cmd_host_check, "check whether this host can be a node"},
+    {"host", "prepare", cmd_host_prepare, "make this host ready"},
+    {"host", "restore", cmd_host_restore, "undo what prepare changed"},
+    {"host", "status", cmd_host_status, "show what prepare changed"},
+    {"host", "iface", cmd_host_iface, "say which interface flannel takes"},
     {"registry", "login", cmd_registry_login, "check and store credentials for a registry"},
     {"registry", "logout", cmd_registry_logout, "forget the credentials for a registry"},
 };
@@ -33,15 +41,14 @@ static void print_verbs(FILE *to, const char *only_group)
 {
     for (size_t i = 0; i < N_VERBS; i++)
         if (!only_group || !strcmp(only_group, verbs[i].group))
-            (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group, verbs[i].name,
-                          verbs[i].summary);
+            (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group, verbs[i].name, verbs[i].summary);
 }
 
 static void print_usage(FILE *to)
 {
     (void)fprintf(to, "usage: flatnet VERB [options]\n\n"
                       "Carries container images and addons into a site without Internet, in one\n"
-                      "file, and loads them there.\n\nverbs:\n");
+                      "file, prepares its hosts, and loads the images there.\n\nverbs:\n");
     print_verbs(to, NULL);
     (void)fprintf(to, "  version             show the version\n"
                       "  help                show this text\n\n"

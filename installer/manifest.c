@@ -370,12 +370,11 @@ int image_config_parse(const char *bytes, size_t len, struct image_config *out, 
 {
     auto_config struct image_config c = {.n_diff_ids = 0};
     auto_json cJSON *tree = NULL;
-    int r;
 
     if (len > CONFIG_MAX_SIZE)
         return err_set(e, -EBADMSG, "the image configuration is larger than %u bytes",
                        CONFIG_MAX_SIZE);
-    if ((r = json_parse(bytes, len, &tree, e)) < 0 || (r = parse_config_tree(tree, &c, e)) < 0)
+    if (json_parse(bytes, len, &tree, e) < 0 || parse_config_tree(tree, &c, e) < 0)
         return err_wrap(e, "image configuration");
     *out = c;
     c = (struct image_config){.n_diff_ids = 0};

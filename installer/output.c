@@ -65,24 +65,36 @@ static char *final_path(const struct output *o, size_t number)
     return o->has_volumes ? xasprintf("%s.%03zu", o->name, number + 1) : xstrdup(o->name);
 }
 
-static int open_part(struct output *o, int64_t length, bool keep, struct err **e)
+static int open_part(struct output *o, int64_t length, const struct output_shape *shape,
+                     struct err **e)
 {
     auto_free char *final = final_path(o, o->file.count);
     auto_free char *path = xasprintf("%s.partial", final);
     size_t skip = o->has_volumes ? VOLUME_HEADER : 0;
     auto_close int fd = -1;
 
-    /* A run that was killed while it gave volumes their names left some with the final one. */
-    if (keep && access(path, F_OK) < 0 && errno == ENOENT)
+    if (shape->named && access(path, F_OK) < 0 && errno == ENOENT)
         (void)rename(final, path);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_set(e, -errno, "cannot create '%s': %s", path, strerror(errno));
-    if ((!keep && ftruncate(fd, 0) < 0) || ftruncate(fd, (off_t)skip + length) < 0)
+    if ((!shape->keep && ftruncate(fd, 0) < 0) || ftruncate(fd, (off_t)skip + length) < 0)
         return err_set(e, -errno, "cannot make '%s' %lld bytes long: %s", path, (long long)length,
                        strerror(errno));
     segfile_add(&o->file, path, take_fd(&fd), length, skip);
     return 0;
+}
+
+/* What a run of another shape left under this name is of no use to anyone. */
+static void remove_partials(const char *name)
+{
+    auto_free char *plain = xasprintf("%s.partial", name);
+
+    (void)unlink(plain);
+    for (unsigned i = 1; i <= VOLUME_MAX; i++) {
+        auto_free char *volume = xasprintf("%s.%03u.partial", name, i);
+        (void)unlink(volume);
+    }
 }
 
 int output_open(const char *name, const struct output_shape *shape, struct output *out,
@@ -94,13 +106,15 @@ int output_open(const char *name, const struct output_shape *shape, struct outpu
 
     *out = (struct output){.name = xstrdup(name), .has_volumes = shape->volume_size > 0};
     segfile_init(&out->file);
+    if (!shape->keep)
+        remove_partials(name);
     if (out->has_volumes)
         r = output_cut(shape->borders, shape->n_borders, shape->total, shape->volume_size, &starts,
                        &count, e);
     for (size_t i = 0; i < count && r == 0; i++) {
         int64_t start = starts ? starts[i] : 0;
         int64_t end = starts && i + 1 < count ? starts[i + 1] : shape->total;
-        r = open_part(out, end - start, shape->keep, e);
+        r = open_part(out, end - start, shape, e);
     }
     if (r < 0)
         output_release(out);
@@ -204,7 +218,7 @@ void output_discard(const struct output *o)
         (void)unlink(o->file.segments[i].path);
 }
 
-int output_shrink(struct output *o, int64_t total, struct err **e)
+int output_set_length(struct output *o, int64_t total, struct err **e)
 {
     struct segment *s = &o->file.segments[0];
 

@@ -33,6 +33,7 @@ struct output_shape {
     int64_t total;
     int64_t volume_size; /* 0: one plain file */
     bool keep;           /* go on with what an earlier run wrote */
+    bool named;          /* that run may have given some files their final names */
 };
 
 /* Opens the partial files at their full length. */
@@ -40,8 +41,8 @@ int output_open(const char *name, const struct output_shape *shape, struct outpu
                 struct err **e);
 /* Bytes that the partial files take on disk already. */
 int64_t output_allocated(const struct output *o);
-/* Shortens a plain partial file to `total` bytes. */
-int output_shrink(struct output *o, int64_t total, struct err **e);
+/* Makes a plain partial file `total` bytes long. */
+int output_set_length(struct output *o, int64_t total, struct err **e);
 /* Volume headers, fsync, final names. `receipt` is the set id. */
 int output_commit(struct output *o, const char *receipt, struct err **e);
 void output_release(struct output *o); /* closes; files stay */

@@ -36,6 +36,7 @@ static void layout_release(struct plan *p)
     p->documents = NULL;
     p->n_layers = 0;
     p->layer_bytes = p->shared_bytes = 0;
+    p->blobs_named = 0;
 }
 
 void plan_release(struct plan *p)
@@ -118,6 +119,7 @@ static void remember_document(struct plan *p, struct document *d)
 
 static void add_document(struct plan *p, struct document *d)
 {
+    p->blobs_named++;
     if (plan_find_blob(p, d->digest) != SIZE_MAX)
         return;
     bundle_index_add_blob(&p->index, d->digest, (int64_t)d->len);
@@ -166,6 +168,7 @@ static int add_layer(struct plan *p, size_t image, const struct descriptor *blob
 {
     struct plan_layer *layer = find_layer(p, blob->digest);
 
+    p->blobs_named++;
     if (base && bundle_find_blob(base, blob->digest) && !convert) {
         add_missing(&p->index, blob);
         return 0;

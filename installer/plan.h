@@ -3,9 +3,9 @@
  * What `bundle create` is going to write: images resolved to manifests, every blob once, and the
  * layout with all offsets. Made before the first layer is fetched.
  */
-#include "imagefile.h"
 #include "bundle_index.h"
 #include "err.h"
+#include "imagefile.h"
 #include "ref.h"
 #include "registry.h"
 #include "schema1.h"
@@ -23,15 +23,15 @@ struct document {
 /* One image of the command line, and what became of it. */
 struct plan_image {
     struct ref ref;
-    char *origin; /* "images.list:3", for messages */
+    char *origin;              /* "images.list:3", for messages */
     struct bundle_image image; /* until plan_layout moves it into the index */
     size_t number;             /* its place there */
     bool is_placed;
     struct document *documents;
     size_t n_documents;
-    struct schema1 *schema1;       /* not NULL: converted once its layers are there */
+    struct schema1 *schema1;         /* not NULL: converted once its layers are there */
     const struct imagefile *archive; /* where it is from; NULL: a registry */
-    struct err *error;             /* why it could not be had */
+    struct err *error;               /* why it could not be had */
 };
 
 /* A file beneath addons/ or bin/. */
@@ -44,10 +44,10 @@ struct plan_file {
 /* A layer to fetch, once, whoever shares it. */
 struct plan_layer {
     struct descriptor blob;
-    size_t entry;        /* its number in index.entries */
-    size_t *images;      /* who needs it, numbers in images */
+    size_t entry;   /* its number in index.entries */
+    size_t *images; /* who needs it, numbers in images */
     size_t n_images;
-    bool needs_diff_id;  /* for the configuration of a converted image */
+    bool needs_diff_id; /* for the configuration of a converted image */
     char diff_id[DIGEST_SIZE];
     struct err *error;
     bool done;
@@ -61,12 +61,13 @@ struct plan {
     const struct platform *platforms; /* wanted, the first is docker's; borrowed */
     size_t n_platforms;
 
-    struct bundle_index index; /* from here on: filled by plan_layout */
+    struct bundle_index index;   /* from here on: filled by plan_layout */
     struct document **documents; /* by entry number; NULL for layers and files */
     struct plan_layer *layers;
     size_t n_layers;
     size_t index_len;
     int64_t data_start, total_length;
+    size_t blobs_named;   /* by all images, shared ones each time */
     int64_t layer_bytes;  /* to fetch */
     int64_t shared_bytes; /* not fetched again, because several images share layers */
 };

@@ -53,7 +53,9 @@ int registry_try_login(const struct registry_options *options, const char *host,
 /*
  * The manifest that `selector` (a tag or a digest) names in `ref`'s repository, at most
  * MANIFEST_MAX_SIZE. *out_digest is computed from the bytes; asked for by digest, they must match
- * (-EBADMSG). *out_type is the Content-Type, to be freed. -ENOENT: no such manifest.
+ * (-EBADMSG). *out_type is the Content-Type, to be freed, or NULL.
+ * Of a signed schema 1 manifest it is the signed payload that must match. -ENOENT: no such
+ * manifest.
  */
 int registry_get_manifest(struct registry_conn *c, const struct ref *ref, const char *selector,
                           struct buf *out_bytes, char **out_type, char out_digest[DIGEST_SIZE],
@@ -75,8 +77,10 @@ int registry_get_blob(struct registry_conn *c, const struct ref *ref, const stru
 /* 1: there, 0: not. */
 int registry_has_blob(struct registry_conn *c, const struct ref *ref, const char *digest,
                       struct err **e);
-int registry_has_manifest(struct registry_conn *c, const struct ref *ref, const char *digest,
-                          struct err **e);
+/* *out_digest is what the registry says the manifest of that tag or digest is; "" where it does not
+ * say. */
+int registry_has_manifest(struct registry_conn *c, const struct ref *ref, const char *selector,
+                          char out_digest[DIGEST_SIZE], struct err **e);
 /* 1: the registry took the blob over from repository `from_repo` on the same host, 0: it would
  * not, upload it. */
 int registry_mount_blob(struct registry_conn *c, const struct ref *ref, const char *digest,

@@ -169,6 +169,8 @@ static int exchange_authorized(struct registry_conn *c, struct registry_call *ca
 
         if (r == 0)
             r = registry_send(c, call, header, resp, e);
+        if (r == 0 && resp->status == 403 && !call->is_foreign)
+            return registry_denied(c->r, call, resp, e);
         if (r < 0 || resp->status != 401 || call->is_foreign)
             return r;
         registry_forget(c->r, call, *scope, header);

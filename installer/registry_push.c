@@ -28,19 +28,21 @@ static int find_own(struct registry_conn *c, const struct ref *ref, struct regis
     const struct registry_host *host = NULL;
     int r = registry_find_host(c->r, ref->host, &host, e);
 
-    if (r == 0)
-        *out = registry_own_endpoint(host);
-    return r;
+    if (r < 0)
+        return r;
+    *out = registry_own_endpoint(host);
+    return 0;
 }
 
 /* --- what is there --- */
 
-static int has(struct registry_conn *c, const struct ref *ref, const char *kind, const char *digest,
-               const char *accept, struct err **e)
+/* 1: there, 0: not; *resp holds the answer. */
+static int head(struct registry_conn *c, const struct ref *ref, const char *kind,
+                const char *selector, const char *accept, struct http_response *resp,
+                struct err **e)
 {
-    auto_response struct http_response resp = HTTP_RESPONSE_INIT;
     auto_free char *scope = push_scope(ref);
-    auto_free char *what = xasprintf("'%s' of '%s/%s'", digest, ref->host, ref->repo);
+    auto_free char *what = xasprintf("'%s' of '%s/%s'", selector, ref->host, ref->repo);
     auto_free char *url = NULL;
     auto_call struct registry_call call = {.method = "HEAD",
                                            .what = what,
@@ -50,26 +52,38 @@ static int has(struct registry_conn *c, const struct ref *ref, const char *kind,
 
     if (r < 0)
         return r;
-    url = xasprintf("%s/%s/%s/%s", call.ep->base, ref->repo, kind, digest);
+    url = xasprintf("%s/%s/%s/%s", call.ep->base, ref->repo, kind, selector);
     call.url = url;
-    r = registry_call(c, &call, &resp, e);
+    r = registry_call(c, &call, resp, e);
     if (r < 0)
         return r;
-    if (resp.status == 200)
+    if (resp->status == 200)
         return 1;
-    return resp.status == 404 ? 0 : registry_answer_error(&call, &resp, e);
+    return resp->status == 404 ? 0 : registry_answer_error(&call, resp, e);
 }
 
 int registry_has_blob(struct registry_conn *c, const struct ref *ref, const char *digest,
                       struct err **e)
 {
-    return has(c, ref, "blobs", digest, NULL, e);
+    auto_response struct http_response resp = HTTP_RESPONSE_INIT;
+
+    return head(c, ref, "blobs", digest, NULL, &resp, e);
 }
 
-int registry_has_manifest(struct registry_conn *c, const struct ref *ref, const char *digest,
-                          struct err **e)
+int registry_has_manifest(struct registry_conn *c, const struct ref *ref, const char *selector,
+                          char out_digest[DIGEST_SIZE], struct err **e)
 {
-    return has(c, ref, "manifests", digest, REGISTRY_ACCEPT_MANIFESTS, e);
+    auto_response struct http_response resp = HTTP_RESPONSE_INIT;
+    auto_free char *digest = NULL;
+    int r = head(c, ref, "manifests", selector, REGISTRY_ACCEPT_MANIFESTS, &resp, e);
+
+    if (r <= 0)
+        return r;
+    digest = http_header(&resp, "Docker-Content-Digest");
+    out_digest[0] = '\0';
+    if (digest_is_valid(digest))
+        memcpy(out_digest, digest, DIGEST_SIZE);
+    return 1;
 }
 
 /* --- mounts --- */
@@ -97,7 +111,7 @@ int registry_mount_blob(struct registry_conn *c, const struct ref *ref, const ch
     auto_free char *scope =
         xasprintf("repository:%s:pull,push repository:%s:pull", ref->repo, from_repo);
     auto_free char *what = registry_blob_name(ref, digest);
-    auto_buf struct buf url;
+    auto_buf struct buf url = {0};
     auto_call struct registry_call call = {.method = "POST", .what = what, .scope = scope};
     int r = find_own(c, ref, &call.ep, e);
 
@@ -150,12 +164,8 @@ struct upload {
 
 static struct registry_call upload_call(const struct upload *u, const char *method, const char *url)
 {
-    return (struct registry_call){.ep = u->ep,
-                                  .method = method,
-                                  .url = url,
-                                  .what = u->what,
-                                  .scope = u->scope,
-                                  .idle_timeout_ms = COMMIT_IDLE_MS};
+    return (struct registry_call){
+        .ep = u->ep, .method = method, .url = url, .what = u->what, .scope = u->scope};
 }
 
 /* Does the request and wants one status; every other answer is an error. */
@@ -236,6 +246,7 @@ static int commit(struct upload *u, bool with_body, struct http_response *resp, 
 
     if (!url)
         return err_set(e, -EPROTO, "%s: the Location of the upload is too long", u->what);
+    call.idle_timeout_ms = COMMIT_IDLE_MS;
     if (with_body) {
         call.content_type = "application/octet-stream";
         call.source = u->source;
@@ -270,6 +281,7 @@ static int send_chunk(struct upload *u, int64_t from, int64_t len, struct http_r
 
     call.content_type = "application/octet-stream";
     call.content_range = range;
+    call.idle_timeout_ms = COMMIT_IDLE_MS;
     call.source = chunk_source;
     call.source_arg = u;
     call.body_len = len;

@@ -133,10 +133,9 @@ static int add_manifest(struct resolving *r, struct fetched *f, struct manifest 
         return err_set(e, -EBADMSG, "its configuration names %zu layers, its manifest %zu",
                        config.n_diff_ids, m->n_layers);
     p.platform = from_index ? *from_index : config.platform;
-    if (!is_wanted(r->plan, &p.platform)) {
-        note_platform(r, &p.platform);
+    note_platform(r, &p.platform);
+    if (!is_wanted(r->plan, &p.platform))
         return 0;
-    }
     p.manifest.media_type = xstrdup(m->media_type);
     p.manifest.size = (int64_t)f->bytes.len;
     memcpy(p.manifest.digest, f->digest, DIGEST_SIZE);
@@ -153,8 +152,12 @@ static int blob_sizes(const struct resolving *r, struct schema1 *s, struct err *
 {
     for (size_t i = 0; i < s->n_layers; i++) {
         int64_t size = 0;
-        int result =
-            registry_blob_size(r->conn, &r->image->ref, s->layers[i].digest, &size, e);
+        const struct imagefile *file = r->image->archive;
+        const char *digest = s->layers[i].digest;
+        int result = file ? imagefile_blob_size(file, digest, &size)
+                          : registry_blob_size(r->conn, &r->image->ref, digest, &size, e);
+        if (result < 0 && file)
+            return err_set(e, result, "layer '%s' is not in '%s'", digest, imagefile_path(file));
         if (result < 0)
             return result;
         s->layers[i].size = size;
@@ -162,7 +165,8 @@ static int blob_sizes(const struct resolving *r, struct schema1 *s, struct err *
     return 0;
 }
 
-/* The converted documents with empty diff ids: their sizes are right, their digests come later. */
+/* The converted documents with empty diff ids: their sizes are right, their digests come later and
+ * have stand-ins until then. */
 static int add_converted(struct resolving *r, struct schema1 *s, struct err **e)
 {
     struct bundle_image *image = &r->image->image;
@@ -171,8 +175,8 @@ static int add_converted(struct resolving *r, struct schema1 *s, struct err **e)
     int result = schema1_render(s, NULL, &made, e);
 
     if (result == 0)
-        result = manifest_parse(made.manifest.data, made.manifest.len, MT_DOCKER_MANIFEST,
-                                &p.parsed, e);
+        result =
+            manifest_parse(made.manifest.data, made.manifest.len, MT_DOCKER_MANIFEST, &p.parsed, e);
     if (result < 0) {
         schema1_documents_release(&made);
         return result;
@@ -182,6 +186,8 @@ static int add_converted(struct resolving *r, struct schema1 *s, struct err **e)
     memcpy(p.manifest.digest, made.manifest_digest, DIGEST_SIZE);
     memcpy(image->converted_from, s->digest, DIGEST_SIZE);
     add_document(r->image, made.manifest_digest, &made.manifest);
+    /* Without diff ids, configurations of different images may be equal; manifests never are. */
+    hash_digest(made.manifest_digest, DIGEST_LEN, made.config_digest);
     add_document(r->image, made.config_digest, &made.config);
     schema1_documents_release(&made);
     array_grow(image->platforms, image->n_platforms);
@@ -199,10 +205,9 @@ static int convert_schema1(struct resolving *r, const struct fetched *f, struct 
         return result;
     }
     r->image->schema1 = s;
-    if (!is_wanted(r->plan, &s->platform)) {
-        note_platform(r, &s->platform);
+    note_platform(r, &s->platform);
+    if (!is_wanted(r->plan, &s->platform))
         return 0;
-    }
     result = blob_sizes(r, s, e);
     return result < 0 ? result : add_converted(r, s, e);
 }
@@ -306,6 +311,20 @@ static int check_platforms(const struct resolving *r, struct err **e)
     return 0;
 }
 
+static void warn_about_zstd(const struct bundle_image *b)
+{
+    const struct manifest *m = &b->platforms[0].parsed;
+
+    for (size_t i = 0; i < m->n_layers; i++) {
+        if (!media_type_is_zstd(m->layers[i].media_type))
+            continue;
+        log_warn("image '%s' has zstd layers: 'docker load' itself cannot read them before docker "
+                 "23, 'flatnet images load' unpacks them",
+                 b->reference);
+        return;
+    }
+}
+
 /* An image whose layers several platforms share still has each document once. */
 static void finish_image(struct plan_image *image)
 {
@@ -313,6 +332,7 @@ static void finish_image(struct plan_image *image)
     struct buf bytes;
 
     b->reference = ref_format(&image->ref);
+    warn_about_zstd(b);
     if (b->n_platforms < 2)
         return;
     buf_init(&bytes, MANIFEST_MAX_SIZE);
@@ -352,8 +372,8 @@ static int fetch_top(struct resolving *r, const struct imagefile *const *files, 
 }
 
 int resolve_image(struct plan_image *image, const struct plan *plan,
-                  const struct imagefile *const *files, size_t n_files,
-                  struct registry_conn *conn, struct err **e)
+                  const struct imagefile *const *files, size_t n_files, struct registry_conn *conn,
+                  struct err **e)
 {
     struct resolving r = {.image = image, .plan = plan, .conn = conn};
     struct fetched top = {.type = NULL};

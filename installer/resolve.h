@@ -8,5 +8,5 @@
  * file has the image.
  */
 int resolve_image(struct plan_image *image, const struct plan *plan,
-                  const struct imagefile *const *files, size_t n_files,
-                  struct registry_conn *conn, struct err **e);
+                  const struct imagefile *const *files, size_t n_files, struct registry_conn *conn,
+                  struct err **e);

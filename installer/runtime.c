@@ -91,8 +91,9 @@ void runtime_close(struct runtime *r)
 
 void runtime_image_manifest_ids(struct runtime_image *image)
 {
-    const struct descriptor *candidates[RUNTIME_IDS_MAX] = {
-        &image->platform->manifest, &image->image->index, &image->image->upstream_index};
+    const struct descriptor *candidates[RUNTIME_IDS_MAX] = {&image->platform->manifest,
+                                                            &image->image->index,
+                                                            &image->image->upstream_index};
 
     image->n_ids = 0;
     for (size_t i = 0; i < RUNTIME_IDS_MAX; i++)

@@ -103,8 +103,7 @@ int runtime_entry_compare(const void *a, const void *b);
 void runtime_list_release(struct runtime_list *list);
 
 /* Each fills everything but `reason`. */
-int runtime_open_docker(const struct runtime_options *options, struct runtime *out,
-                        struct err **e);
+int runtime_open_docker(const struct runtime_options *options, struct runtime *out, struct err **e);
 int runtime_open_containerd(const struct runtime_options *options, struct runtime *out,
                             struct err **e);
 

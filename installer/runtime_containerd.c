@@ -146,16 +146,16 @@ static int send_image(struct containerd_runtime *rt, struct runtime_job *job, co
     return containerd_import(rt->containerd, runtime_feed_read, &feed, is_ours ? NULL : text, e);
 }
 
-/* A name without what it stands for would make kubelet believe in it. */
-static void drop_broken(struct containerd_runtime *rt, const char *name)
+/* An import that failed half-way leaves the name, and kubelet would believe in it. */
+static void drop_broken(struct containerd_runtime *rt, const struct runtime_image *image)
 {
-    const struct containerd_image *image;
+    const struct containerd_image *left;
 
-    if (refresh(rt, name, NULL) < 0)
+    if (refresh(rt, image->name, NULL) < 0)
         return;
-    image = image_of(rt, name);
-    if (image && !image->usable)
-        (void)containerd_remove(rt->containerd, name, NULL);
+    left = image_of(rt, image->name);
+    if (left && runtime_image_is(image, left->digest))
+        (void)containerd_remove(rt->containerd, image->name, NULL);
 }
 
 static int containerd_load_image(void *impl, struct runtime_job *job, struct err **e)
@@ -178,7 +178,7 @@ static int containerd_load_image(void *impl, struct runtime_job *job, struct err
         r = send_image(rt, job, NULL, &why);
     }
     if (r < 0) {
-        drop_broken(rt, job->image->name);
+        drop_broken(rt, job->image);
         return err_set(e, r, "%s", err_text(why));
     }
     return refresh(rt, job->image->name, e);
@@ -189,10 +189,13 @@ static int containerd_list_images(void *impl, struct runtime_list *out, struct e
     struct containerd_runtime *rt = impl;
     int r = need_images(rt, e);
 
-    for (size_t i = 0; r == 0 && i < rt->images.count; i++)
-        if (rt->images.images[i].usable)
-            runtime_list_add(out, rt->images.images[i].name, rt->images.images[i].digest,
-                             rt->images.images[i].size);
+    for (size_t i = 0; r == 0 && i < rt->images.count; i++) {
+        const struct containerd_image *image = &rt->images.images[i];
+
+        /* CRI keeps each image under the digest of its configuration too. */
+        if (image->usable && !digest_is_valid(image->name))
+            runtime_list_add(out, image->name, image->digest, image->size);
+    }
     runtime_list_sort(out);
     return r;
 }

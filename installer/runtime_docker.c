@@ -116,22 +116,6 @@ static size_t known_layers(const struct docker_runtime *rt, const struct image_c
 
 /* --- loading --- */
 
-static int read_config(const struct runtime_job *job, struct image_config *out, struct err **e)
-{
-    const struct manifest *m = &job->image->platform->parsed;
-    auto_buf struct buf bytes;
-    int r;
-
-    buf_init(&bytes, 0);
-    r = bundle_read_blob(job->bundle, m->config.digest, CONFIG_MAX_SIZE, &bytes, e);
-    if (r == 0)
-        r = image_config_parse(bytes.data, bytes.len, out, e);
-    if (r == 0 && out->n_diff_ids != m->n_layers)
-        return err_set(e, -EBADMSG, "its configuration lists %zu layers, its manifest %zu",
-                       out->n_diff_ids, m->n_layers);
-    return r;
-}
-
 /* Sends the image without its lowest `known` layers. */
 static int send_image(struct docker_runtime *rt, struct runtime_job *job, size_t known,
                       struct err **e)
@@ -171,7 +155,7 @@ static int docker_load_image(void *impl, struct runtime_job *job, struct err **e
         return send_image(rt, job, 0, e);
     r = rt->has_chains ? 0 : read_chains(rt, e);
     if (r == 0)
-        r = read_config(job, &config, e);
+        r = imagetar_read_config(job->bundle, &job->image->platform->parsed, &config, e);
     if (r < 0)
         return r;
     known = known_layers(rt, &config);

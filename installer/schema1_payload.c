@@ -52,12 +52,11 @@ static int read_header(const cJSON *signature, int64_t *out_length, struct buf *
     const char *protected = json_get_str(signature, "protected"), *text;
     auto_json cJSON *header = NULL;
     auto_buf struct buf plain;
-    int r;
 
     buf_init(&plain, PROTECTED_MAX);
     if (!protected || decode(protected, &plain) < 0)
         return err_set(e, -EBADMSG, "a signature has no protected header in base64url");
-    if ((r = json_parse(plain.data, plain.len, &header, e)) < 0)
+    if (json_parse(plain.data, plain.len, &header, e) < 0)
         return err_wrap(e, "protected header of a signature");
     text = json_get_str(header, "formatTail");
     if (json_get_size(header, "formatLength", out_length) < 0 || !text || decode(text, tail) < 0)

@@ -6,10 +6,10 @@
 #include <stdbool.h>
 
 /*
- * `patterns` are those of fnmatch(3), where '*' matches '/' too. An image is chosen when one of them
- * matches its full reference or its familiar form; all are when there are none (NULL or an empty
- * list). *out_chosen (to be freed) has one flag for each image. -EINVAL names a pattern
- * that matches nothing.
+ * `patterns` are those of fnmatch(3), where '*' matches '/' too. An image is chosen when one of
+ * them matches its full reference or its familiar form; all are when there are none (NULL or an
+ * empty list). *out_chosen (to be freed) has one flag for each image. -EINVAL names a pattern that
+ * matches nothing.
  */
 int selection_match(const struct bundle_index *index, const char *const *patterns,
                     bool **out_chosen, struct err **e);

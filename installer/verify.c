@@ -1,9 +1,11 @@
 /* Checking every byte of a bundle that lies in files. */
 #include "verify.h"
 
+#include "buf.h"
 #include "bundle_index.h"
 #include "interrupt.h"
 #include "mem.h"
+#include "num.h"
 #include "pool.h"
 #include "progress.h"
 #include "segfile.h"
@@ -15,6 +17,7 @@
 #include <string.h>
 
 #define CHUNK (256u << 10)
+#define MISSING_TEXT_MAX 8192 /* of the digests that an error lists: about a hundred */
 
 /* A run of bytes with a known SHA-256, and for entries what stands around it. */
 struct piece {
@@ -112,6 +115,7 @@ static int check_piece(void *arg, size_t worker, size_t task)
         r = check_zeros(p, tar_padding(p->size), p->offset + p->size, &e);
     if (r == 0)
         return 0;
+    (void)err_wrap(&e, "'%s'", bundle_path(p->bundle));
     pthread_mutex_lock(&v->lock);
     if (!v->error)
         v->error = e;
@@ -184,12 +188,16 @@ static int add_missing(struct verification *v, const struct bundle *b, bool need
 {
     const struct bundle_index *index = bundle_index(b);
     const struct bundle *base = bundle_base(b);
+    auto_buf struct buf names;
     int64_t bytes = 0;
+
+    buf_init(&names, MISSING_TEXT_MAX);
 
     for (size_t i = 0; i < index->n_missing; i++) {
         const struct bundle_entry *entry =
             base ? bundle_find_blob(base, index->missing[i].digest) : NULL;
         bytes += index->missing[i].size;
+        (void)buf_addf(&names, "\n  %s", index->missing[i].digest);
         if (base && !entry)
             return err_set(e, -EBADMSG, "the base '%s' has no blob '%s'", bundle_path(base),
                            index->missing[i].digest);
@@ -197,10 +205,12 @@ static int add_missing(struct verification *v, const struct bundle *b, bool need
             add_entry(v, base, entry);
     }
     if (index->n_missing && !base && need_base)
-        return err_set(e, -ENOENT,
-                       "'%s' is a delta: %zu layers (%lld bytes) are in the bundle with the receipt "
-                       "%s; name it with --base",
-                       bundle_path(b), index->n_missing, (long long)bytes, index->base_receipt);
+        return err_set(
+            e, -ENOENT,
+            "'%s' is a delta: name with --base the bundle with the receipt %s, which has %zu "
+            "layer%s (%lld bytes) of it:%s",
+            bundle_path(b), index->base_receipt, index->n_missing, num_plural(index->n_missing),
+            (long long)bytes, names.data);
     return 0;
 }
 
@@ -223,7 +233,7 @@ static int run(struct verification *v, const struct bundle *b, size_t jobs, stru
     r = pool_run(jobs, v->n_pieces, check_piece, v);
     progress_free(v->progress);
     if (r < 0) {
-        r = err_set(e, v->error->status, "'%s': %s", bundle_path(b), v->error->msg);
+        r = err_set(e, v->error->status, "%s", v->error->msg);
         err_free(v->error);
         return r;
     }

@@ -84,12 +84,12 @@ int verify_imagefile(const char *path, const void *first, size_t first_len, stru
     f->first_len = first_len;
     r = run(f, e);
     if (r == 0)
-        *out = (struct verified){
-            .kind = imagefile_member(f, BUNDLE_LAYOUT_PATH) ? "OCI layout" : "docker archive",
-            .images = f->n_images,
-            .entries = f->n_members,
-            .bytes = f->bytes,
-            .jobs = 1};
+        *out = (struct verified){.kind = imagefile_member(f, BUNDLE_LAYOUT_PATH) ? "OCI layout"
+                                                                                 : "docker archive",
+                                 .images = f->n_images,
+                                 .entries = f->n_members,
+                                 .bytes = f->bytes,
+                                 .jobs = 1};
     imagefile_free(f);
     return r;
 }

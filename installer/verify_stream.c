@@ -168,10 +168,11 @@ static int run(struct stream *s, const unsigned char *first, struct verified *ou
     if (r == 0)
         r = bundle_check_documents(&s->index, &s->lookup, read_kept, s, e);
     if (r == 0 && s->index.n_missing)
-        r = err_set(e, -ENOENT,
-                    "this is a delta and its base %s cannot be read with it from a pipe; verify the "
-                    "file with --base",
-                    s->index.base_receipt);
+        r = err_set(
+            e, -ENOENT,
+            "this is a delta and its base %s cannot be read with it from a pipe; verify the "
+            "file with --base",
+            s->index.base_receipt);
     if (r < 0)
         return r;
     *out = (struct verified){.kind = "bundle",

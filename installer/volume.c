@@ -154,7 +154,8 @@ static int check_length(const struct found *f, struct err **e)
         return err_set(e, -errno, "cannot stat '%s': %s", f->path, strerror(errno));
     if (st.st_size != VOLUME_HEADER + f->header.length)
         return err_set(e, -EBADMSG, "volume '%s' has %lld bytes where its header says %lld",
-                       f->path, (long long)st.st_size, (long long)(VOLUME_HEADER + f->header.length));
+                       f->path, (long long)st.st_size,
+                       (long long)(VOLUME_HEADER + f->header.length));
     return 0;
 }
 
@@ -192,6 +193,16 @@ static int by_number(const void *a, const void *b)
     return (x->header.number > y->header.number) - (x->header.number < y->header.number);
 }
 
+/* A file that bears the volume's name and is none was one, before it was damaged. */
+static int volume_absent(const char *stem, size_t number, unsigned count, struct err **e)
+{
+    auto_free char *path = xasprintf("%s.%03zu", stem, number);
+
+    if (access(path, F_OK) == 0)
+        return err_set(e, -EBADMSG, "the volume header of '%s' is damaged", path);
+    return err_set(e, -ENOENT, "volume %zu of %u of '%s' is missing", number, count, stem);
+}
+
 static int check_set(const struct found_list *list, const char *stem, struct err **e)
 {
     const struct volume_header *first = &list->items[0].header;
@@ -208,11 +219,10 @@ static int check_set(const struct found_list *list, const char *stem, struct err
     for (size_t i = 0; i < first->count; i++) {
         const struct volume_header *h = &list->items[i < list->count ? i : list->count - 1].header;
         if (h->number > i + 1 || i >= list->count)
-            return err_set(e, -ENOENT, "volume %zu of %u of '%s' is missing", i + 1, first->count,
-                           stem);
+            return volume_absent(stem, i + 1, first->count, e);
         if (h->number != i + 1 || h->offset != at)
-            return err_set(e, -EBADMSG, "volume %u of '%s' stands twice or does not join", h->number,
-                           stem);
+            return err_set(e, -EBADMSG, "volume %u of '%s' stands twice or does not join",
+                           h->number, stem);
         at += h->length;
     }
     if (list->count > first->count || at != first->total)

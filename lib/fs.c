@@ -18,7 +18,7 @@
 
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-static int read_all(int fd, struct buf *out)
+int fs_read_fd(int fd, struct buf *out)
 {
     auto_free char *chunk = xmalloc(65536);
     ssize_t n;
@@ -42,7 +42,7 @@ int fs_read_file(const char *path, struct buf *out, struct err **e)
 
     if (!is_stdin && fd < 0)
         return err_set(e, -errno, "cannot open '%s': %s", path, strerror(errno));
-    r = read_all(is_stdin ? STDIN_FILENO : fd, out);
+    r = fs_read_fd(is_stdin ? STDIN_FILENO : fd, out);
     if (r == -EFBIG)
         return err_set(e, r, "'%s' is larger than the %zu bytes allowed here", path, out->max);
     if (r < 0)

@@ -12,6 +12,8 @@
 /* Reads the whole of `path` ("-" is standard input) into *out, which is appended to and whose
  * ceiling is the limit: a larger file is -EFBIG. */
 int fs_read_file(const char *path, struct buf *out, struct err **e);
+/* The same from where a descriptor stands, without a message. */
+int fs_read_fd(int fd, struct buf *out);
 
 /* Replaces `path` under a temporary name in the same folder, fsync, rename: readers see the old
  * or the new bytes. `mode` is the permission of the new file. */

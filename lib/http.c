@@ -13,14 +13,8 @@
 
 #define HEADERS_MAX (256u << 10)
 #define BODY_MAX_DEFAULT (64u << 10)
-#define CONNECT_TIMEOUT_MS 30000
 #define IDLE_TIMEOUT_MS 60000
 #define BUFFER_SIZE (256l << 10)
-
-struct http {
-    CURL *curl;
-    char text[CURL_ERROR_SIZE];
-};
 
 void http_global_init(void)
 {
@@ -212,19 +206,6 @@ static void set_method(struct http_transfer *t)
     (void)curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
-/* libcurl leaves HTTP_PROXY alone, since a CGI script gets it from its client; Go's programs take
- * it unless they are such a script, and do not use a proxy for loopback. */
-static void set_proxy(CURL *curl, const struct http_request *req)
-{
-    const char *upper = getenv("HTTP_PROXY");
-
-    if (req->no_proxy || req->unix_socket || http_url_is_loopback(req->url))
-        (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    else if (upper && !getenv("http_proxy") && !getenv("REQUEST_METHOD") &&
-             !strncasecmp(req->url, "http:", 5))
-        (void)curl_easy_setopt(curl, CURLOPT_PROXY, upper);
-}
-
 static void set_callbacks(struct http_transfer *t)
 {
     (void)curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
@@ -239,26 +220,13 @@ static void set_callbacks(struct http_transfer *t)
 
 static void set_options(struct http_transfer *t)
 {
-    const struct http_request *req = t->req;
-    long connect_ms = req->connect_timeout_ms ? req->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-
-    (void)curl_easy_setopt(t->curl, CURLOPT_URL, req->url);
-    (void)curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(t->curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     (void)curl_easy_setopt(t->curl, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     (void)curl_easy_setopt(t->curl, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
-    (void)curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "flatnet/" FLATNET_VERSION);
+    (void)curl_easy_setopt(t->curl, CURLOPT_USERAGENT, HTTP_USER_AGENT);
     /* This switches decoding on; the header that it would send is taken out by header_list. */
     (void)curl_easy_setopt(t->curl, CURLOPT_ACCEPT_ENCODING, "gzip");
-    (void)curl_easy_setopt(t->curl, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
     set_method(t);
     set_callbacks(t);
-    set_proxy(t->curl, req);
-    http_set_tls(t->curl, req->tls);
 }
 
 static void response_start(struct http_response *resp, const struct http_request *req)
@@ -277,18 +245,17 @@ int http_do(struct http *h, const struct http_request *req, struct http_response
                               .resp = out_resp,
                               .e = e,
                               .moved_at_ms = now_ms()};
-    struct curl_slist *headers = header_list(req);
+    struct curl_slist *headers = header_list(req), *connection;
     long status = 0;
     CURLcode code;
 
     response_start(out_resp, req);
-    h->text[0] = '\0';
-    curl_easy_reset(h->curl);
-    (void)curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, h->text);
+    connection = http_set_connection(h, req);
     (void)curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
     set_options(&t);
     code = curl_easy_perform(h->curl);
     curl_slist_free_all(headers);
+    curl_slist_free_all(connection);
     (void)curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
     out_resp->status = (int)status;
     log_debug("http method=%s url=%.*s status=%ld result=%d", req->method ? req->method : "GET",

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define HTTP_USER_AGENT "flatnet/" FLATNET_VERSION
+
 struct http; /* one libcurl handle with its connections */
 
 /* Must run once, before threads start. Ignores SIGPIPE, because OpenSSL writes without
@@ -32,6 +34,8 @@ struct http_tls {
     const struct buf *ca_pem; /* the same in memory. Both NULL: the system's set */
     const char *cert_file;    /* client certificate, with key_file; NULL for none */
     const char *key_file;
+    const struct buf *cert_pem; /* the same in memory, with key_pem; or NULL */
+    const struct buf *key_pem;
     bool insecure; /* no verification of the peer */
 };
 
@@ -55,6 +59,10 @@ struct http_request {
     const struct http_tls *tls; /* NULL: defaults */
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     bool no_proxy;              /* ignore the proxies of the environment */
+    const char *proxy;          /* URL of the proxy to take in place of theirs, or NULL */
+    /* HOST:PORT to connect to in place of the URL's, whose name TLS and NO_PROXY then go by; or
+     * NULL. */
+    const char *connect_to;
 
     const void *body; /* request body in memory, or */
     http_source source;
@@ -108,6 +116,21 @@ void http_response_release(struct http_response *resp);
         .status = 0                                                                                \
     }
 #define auto_response __attribute__((cleanup(http_response_release)))
+
+/*
+ * For protocols that begin as HTTP: connects to the peer of req->url as http_do does, with its
+ * proxies and TLS, and leaves all bytes to the caller. Of *req the URL and what says how to connect
+ * count. Errors as those of http_do. Afterwards the handle is good for the next three functions
+ * only.
+ */
+int http_connect(struct http *h, const struct http_request *req, struct err **e);
+/* Moves up to `len` bytes without waiting: returns how many, 0 from http_receive when the peer has
+ * closed, -EAGAIN (without *e) when none go now, -EHOSTUNREACH when the connection is broken. After
+ * -EAGAIN http_send is to be called with the same bytes again. */
+ssize_t http_send(struct http *h, const void *bytes, size_t len, struct err **e);
+ssize_t http_receive(struct http *h, void *bytes, size_t len, struct err **e);
+/* Waits until bytes may be received or, with `to_send`, sent. 1, or 0 when the time is over. */
+int http_wait(struct http *h, bool to_send, int timeout_ms, struct err **e);
 
 /* The value of the first header of that name (not case-sensitive) as a copy to free, or NULL. */
 char *http_header(const struct http_response *resp, const char *name);

@@ -9,7 +9,9 @@
 /* The peer as the user knows it: host[:port], or the socket. */
 static char *peer_of(const struct http_transfer *t)
 {
-    return t->req->unix_socket ? xstrdup(t->req->unix_socket) : http_url_peer(t->req->url);
+    if (t->req->unix_socket || t->req->connect_to)
+        return xstrdup(t->req->unix_socket ? t->req->unix_socket : t->req->connect_to);
+    return http_url_peer(t->req->url);
 }
 
 static int fault(const struct http_transfer *t, enum http_fault kind)
@@ -34,6 +36,7 @@ static int untrusted(const struct http_transfer *t, const char *peer, struct err
     (void)curl_easy_getinfo(t->curl, CURLINFO_SSL_VERIFYRESULT, &result);
     switch (result) {
     case X509_V_OK:
+    case X509_V_ERR_UNSPECIFIED: /* libcurl compares names before it asks OpenSSL for its verdict */
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         return err_set(e, status, "the TLS certificate of '%s' was issued for another name", peer);

@@ -4,6 +4,11 @@
 
 #include <curl/curl.h>
 
+struct http {
+    CURL *curl;
+    char text[CURL_ERROR_SIZE];
+};
+
 /* One running request. */
 struct http_transfer {
     CURL *curl;
@@ -21,6 +26,9 @@ struct http_transfer {
     bool idle; /* ended because nothing moved */
 };
 
+/* Resets the handle, then sets where and how to connect. Returns what has to live as long as the
+ * options, for curl_slist_free_all, or NULL. */
+struct curl_slist *http_set_connection(struct http *h, const struct http_request *req);
 /* CA and client certificate options. */
 void http_set_tls(CURL *curl, const struct http_tls *tls);
 /* The file with the system's CA certificates, or NULL; set by http_find_system_ca. */

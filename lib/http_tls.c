@@ -43,12 +43,16 @@ int http_system_ca(struct buf *out, struct err **e)
     return system_file ? fs_read_file(system_file, out, e) : 0;
 }
 
+static struct curl_blob blob_of(const struct buf *bytes)
+{
+    return (struct curl_blob){.data = bytes->data, .len = bytes->len, .flags = CURL_BLOB_NOCOPY};
+}
+
 static void set_trust(CURL *curl, const struct http_tls *tls)
 {
     if (tls->ca_pem) {
-        struct curl_blob blob = {.data = tls->ca_pem->data,
-                                 .len = tls->ca_pem->len,
-                                 .flags = CURL_BLOB_NOCOPY};
+        struct curl_blob blob = blob_of(tls->ca_pem);
+
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
     } else {
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO, tls->ca_file ? tls->ca_file : system_file);
@@ -69,6 +73,12 @@ void http_set_tls(CURL *curl, const struct http_tls *tls)
     if (tls->cert_file) {
         (void)curl_easy_setopt(curl, CURLOPT_SSLCERT, tls->cert_file);
         (void)curl_easy_setopt(curl, CURLOPT_SSLKEY, tls->key_file);
+    }
+    if (tls->cert_pem) {
+        struct curl_blob cert = blob_of(tls->cert_pem), key = blob_of(tls->key_pem);
+
+        (void)curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &cert);
+        (void)curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &key);
     }
     if (tls->insecure) {
         (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);

@@ -41,6 +41,21 @@ static bool is_blank(const char *text, size_t len)
     return true;
 }
 
+/* cJSON ends a string at a NUL, so what follows would go unseen. */
+static bool has_nul(const char *text, size_t len)
+{
+    if (memchr(text, '\0', len))
+        return true;
+    for (size_t i = 0; i + 6 <= len; i++) {
+        if (text[i] != '\\')
+            continue;
+        if (!memcmp(text + i, "\\u0000", 6))
+            return true;
+        i++;
+    }
+    return false;
+}
+
 int json_parse(const char *text, size_t len, cJSON **out_tree, struct err **e)
 {
     auto_json cJSON *tree = NULL;
@@ -48,6 +63,8 @@ int json_parse(const char *text, size_t len, cJSON **out_tree, struct err **e)
 
     if (nesting_of(text, len) > JSON_MAX_DEPTH)
         return err_set(e, -EBADMSG, "JSON is nested deeper than %d levels", JSON_MAX_DEPTH);
+    if (has_nul(text, len))
+        return err_set(e, -EBADMSG, "the JSON holds a NUL character");
     tree = cJSON_ParseWithLengthOpts(text, len, &end, false);
     if (!tree)
         return err_set(e, -EBADMSG, "not valid JSON at byte %zu", end ? (size_t)(end - text) : 0);

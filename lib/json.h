@@ -12,9 +12,9 @@
 #define JSON_MAX_DEPTH 64
 
 /*
- * Parses `len` bytes (no NUL needed) into a new tree. Errors: -EBADMSG (not JSON, two members of
- * one name in an object are not looked for, text behind the document, deeper than
- * JSON_MAX_DEPTH); the message says what and at which byte.
+ * Parses `len` bytes (no NUL needed) into a new tree. Errors: -EBADMSG (not JSON, a NUL in it, text
+ * behind the document, deeper than JSON_MAX_DEPTH); the message says what, and at which byte. Two
+ * members of one name are not looked for.
  */
 int json_parse(const char *text, size_t len, cJSON **out_tree, struct err **e);
 

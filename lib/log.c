@@ -28,6 +28,22 @@ void log_set_hooks(void (*before)(void), void (*after)(void))
     hook_after = after;
 }
 
+/* Messages may quote what came from outside; a terminal must not take orders from it. */
+static void blank_controls(char *text)
+{
+    for (; *text; text++)
+        if (((unsigned char)*text < 0x20 && *text != '\n' && *text != '\t') || *text == 0x7f)
+            *text = '?';
+}
+
+/* Texts quote names and answers from outside, which must not steer the terminal. */
+static void clean(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
+            *c = '?';
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
     static const char *const names[] = {"error", "warning", "note", "debug"};
@@ -44,6 +60,8 @@ void log_at(enum log_level level, const char *format, ...)
         text = NULL;
         return;
     }
+    blank_controls(text);
+    clean(text);
     pthread_mutex_lock(&lock);
     if (hook_before)
         hook_before();

@@ -41,7 +41,13 @@ char *xstrdup(const char *s)
 
 char *xstrndup(const char *s, size_t len)
 {
-    return not_null(strndup(s, len));
+    char *copy;
+
+    len = strnlen(s, len);
+    copy = xmalloc(len + 1);
+    memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
 }
 
 char *xasprintf(const char *format, ...)

@@ -73,7 +73,8 @@ int num_parse_size(const char *text, int64_t *out_bytes, struct err **e)
     factor = suffix_factor(rest);
     if (!factor || whole > (INT64_MAX - factor) / factor || (scale > 1 && factor == 1))
         return err_set(e, -EINVAL, "'%s' is not a size: %s", text, mend);
-    *out_bytes = whole * factor + (int64_t)((double)fraction / (double)scale * (double)factor + 0.5);
+    *out_bytes =
+        whole * factor + (int64_t)((double)fraction / (double)scale * (double)factor + 0.5);
     return 0;
 }
 
@@ -91,4 +92,9 @@ const char *num_format_size(int64_t bytes, char out[NUM_SIZE_TEXT])
         value /= 1000;
     (void)snprintf(out, NUM_SIZE_TEXT, value < 99.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
     return out;
+}
+
+const char *num_plural(size_t n)
+{
+    return n == 1 ? "" : "s";
 }

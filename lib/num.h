@@ -15,6 +15,9 @@ int num_parse_u64(const char *text, uint64_t max, uint64_t *out_value);
  */
 int num_parse_size(const char *text, int64_t *out_bytes, struct err **e);
 
+/* "s" behind the name of what there are `n` of, "" for one. */
+const char *num_plural(size_t n);
+
 #define NUM_SIZE_TEXT 16
 /* "999 B", "1.2 KB", "37.9 MB" (decimal units, three digits) into `out`, which is returned. */
 const char *num_format_size(int64_t bytes, char out[NUM_SIZE_TEXT]);

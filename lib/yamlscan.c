@@ -56,21 +56,27 @@ static const struct anchor *find_anchor(const struct walk *w, const char *name)
     return NULL;
 }
 
-static void keep_anchor(struct walk *w, const yaml_char_t *name, const yaml_event_t *scalar)
+/* A NULL name is no anchor. */
+static int keep_anchor(struct walk *w, const yaml_char_t *name, const yaml_event_t *event,
+                       bool is_scalar, struct err **e)
 {
     struct anchor a = {.name = NULL};
 
     if (!name)
-        return;
+        return 0;
+    if (w->n_anchors == YAMLSCAN_MAX_ANCHORS)
+        return err_set(e, -EINVAL, "line %zu: more than %d anchors", line_of(event),
+                       YAMLSCAN_MAX_ANCHORS);
     a.name = xstrdup((const char *)name);
-    if (scalar) {
-        a.len = scalar->data.scalar.length;
+    if (is_scalar) {
+        a.len = event->data.scalar.length;
         a.value = xmalloc(a.len + 1);
-        memcpy(a.value, scalar->data.scalar.value, a.len + 1);
-        a.is_plain = scalar->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+        memcpy(a.value, event->data.scalar.value, a.len + 1);
+        a.is_plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     }
     array_grow(w->anchors, w->n_anchors);
     w->anchors[w->n_anchors++] = a;
+    return 0;
 }
 
 static struct level *top(struct walk *w)
@@ -92,16 +98,17 @@ static void value_done(struct walk *w)
     top(w)->key = NULL;
 }
 
-static int open_level(struct walk *w, bool is_mapping, const yaml_event_t *event, struct err **e)
+static int open_level(struct walk *w, bool is_mapping, const yaml_char_t *anchor,
+                      const yaml_event_t *event, struct err **e)
 {
     if (key_is_due(w))
-        return err_set(e, -EINVAL, "line %zu: a %s as a key is not supported", line_of(event),
-                       is_mapping ? "mapping" : "list");
+        return err_set(e, -EINVAL, "line %zu: a mapping or list as a key is not supported",
+                       line_of(event));
     if (w->depth == YAMLSCAN_MAX_DEPTH)
         return err_set(e, -EINVAL, "line %zu: nested deeper than %d levels", line_of(event),
                        YAMLSCAN_MAX_DEPTH);
     w->levels[w->depth++] = (struct level){.is_mapping = is_mapping};
-    return 0;
+    return keep_anchor(w, anchor, event, false, e);
 }
 
 static void close_level(struct walk *w)
@@ -140,13 +147,16 @@ static int report(struct walk *w, const yaml_event_t *event, const char *text, s
 
 static int take_scalar(struct walk *w, const yaml_event_t *event, struct err **e)
 {
-    const char *value = (const char *)event->data.scalar.value;
+    const char *text = (const char *)event->data.scalar.value;
+    int r = keep_anchor(w, event->data.scalar.anchor, event, true, e);
 
+    if (r < 0)
+        return r;
     if (key_is_due(w)) {
-        top(w)->key = xstrdup(value);
+        top(w)->key = xstrdup(text);
         return 0;
     }
-    return report(w, event, value, event->data.scalar.length,
+    return report(w, event, text, event->data.scalar.length,
                   event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE, e);
 }
 
@@ -178,17 +188,14 @@ static int take_event(struct walk *w, const yaml_event_t *event, struct err **e)
         forget_anchors(w);
         return 0;
     case YAML_MAPPING_START_EVENT:
-        keep_anchor(w, event->data.mapping_start.anchor, NULL);
-        return open_level(w, true, event, e);
+        return open_level(w, true, event->data.mapping_start.anchor, event, e);
     case YAML_SEQUENCE_START_EVENT:
-        keep_anchor(w, event->data.sequence_start.anchor, NULL);
-        return open_level(w, false, event, e);
+        return open_level(w, false, event->data.sequence_start.anchor, event, e);
     case YAML_MAPPING_END_EVENT:
     case YAML_SEQUENCE_END_EVENT:
         close_level(w);
         return 0;
     case YAML_SCALAR_EVENT:
-        keep_anchor(w, event->data.scalar.anchor, event);
         return take_scalar(w, event, e);
     case YAML_ALIAS_EVENT:
         return take_alias(w, event, e);
@@ -197,7 +204,7 @@ static int take_event(struct walk *w, const yaml_event_t *event, struct err **e)
     }
 }
 
-static int parser_error(const yaml_parser_t *parser, struct err **e)
+int yamlscan_parser_error(const yaml_parser_t *parser, struct err **e)
 {
     const char *problem = parser->problem ? parser->problem : "out of memory";
 
@@ -217,7 +224,7 @@ static int walk_events(struct walk *w, yaml_parser_t *parser, struct err **e)
         yaml_event_t event;
 
         if (!yaml_parser_parse(parser, &event))
-            return parser_error(parser, e);
+            return yamlscan_parser_error(parser, e);
         at_end = event.type == YAML_STREAM_END_EVENT;
         r = take_event(w, &event, e);
         yaml_event_delete(&event);
@@ -234,6 +241,10 @@ int yamlscan_each(const char *text, size_t len, yamlscan_fn fn, void *arg, struc
     if (len > YAMLSCAN_MAX_SIZE)
         return err_set(e, -EINVAL, "larger than the %u bytes that a YAML file may have",
                        YAMLSCAN_MAX_SIZE);
+    if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+        text += 3;
+        len -= 3;
+    }
     if (!yaml_parser_initialize(&parser))
         abort();
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -10,6 +10,7 @@
 
 #define YAMLSCAN_MAX_SIZE (4u << 20)
 #define YAMLSCAN_MAX_DEPTH 64
+#define YAMLSCAN_MAX_ANCHORS 256 /* of one document */
 
 /* A scalar that is a value, not a key. All strings are borrowed for the time of the call. */
 struct yamlscan_value {
@@ -22,6 +23,8 @@ struct yamlscan_value {
     size_t line, column; /* from 1; of an alias, where the alias is */
 };
 
+struct yaml_parser_s; /* libyaml's */
+
 typedef int (*yamlscan_fn)(void *arg, const struct yamlscan_value *value, struct err **e);
 
 /*
@@ -29,6 +32,9 @@ typedef int (*yamlscan_fn)(void *arg, const struct yamlscan_value *value, struct
  * and is returned. An alias of a scalar is reported like that scalar; what an alias of a mapping or
  * list holds is reported where it was written, and not again, so no input makes the walk longer
  * than itself. -EINVAL with "line N: ..." for what is not YAML, an alias without anchor, a key that
- * is no scalar, more than YAMLSCAN_MAX_SIZE or YAMLSCAN_MAX_DEPTH.
+ * is no scalar, and more than the limits above.
  */
 int yamlscan_each(const char *text, size_t len, yamlscan_fn fn, void *arg, struct err **e);
+
+/* -EINVAL with where and why that parser of libyaml gave up. */
+int yamlscan_parser_error(const struct yaml_parser_s *parser, struct err **e);

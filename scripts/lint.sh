@@ -2,12 +2,13 @@
 # House rules, checked: formatting, banned calls, lengths, shell scripts, static analysis, manual
 # pages. Prints what it finds; the exit status is 1 when there is anything.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 MAX_FUNCTION=80
 MAX_FILE=500
+MAX_TEST_FILE=600
 # Also what has not been added to git yet, so that findings come before the commit does.
-mapfile -t files < <(find lib installer cni controller tests scripts .ci docs -type f | sort)
+mapfile -t files < <(find lib installer cni controller tests scripts .ci docs -type f 2>/dev/null | sort)
 pick() {
     printf '%s\n' "${files[@]}" | grep -E "$1"
 }
@@ -50,9 +51,10 @@ banned_calls() {
 
 # clang-format puts the braces of a function, and nothing else but types and tables, into column 1.
 lengths() {
-    awk -v most="$MAX_FUNCTION" -v longest="$MAX_FILE" '
+    awk -v most="$MAX_FUNCTION" -v longest="$MAX_FILE" -v longest_test="$MAX_TEST_FILE" '
         function file_end() {
-            if (lines > longest) { print name ": " lines " lines, at most " longest; bad = 1 }
+            most_lines = name ~ /^tests\// ? longest_test : longest
+            if (lines > most_lines) { print name ": " lines " lines, at most " most_lines; bad = 1 }
         }
         FNR == 1 { file_end(); name = FILENAME }
         { lines = FNR }
@@ -67,13 +69,29 @@ lengths() {
         END { file_end(); exit bad }' "$@"
 }
 
+# Two that complement each other: cppcheck knows bounds and unset variables, gcc follows frees and
+# leaks along paths. What gcc would say about NULL is left out: it cannot know that err_set returns
+# a negative number, and takes every error path for a success.
+read -ra library_flags < <(pkg-config --cflags libnl-3.0)
+analysis_flags=(-D_GNU_SOURCE '-DFLATNET_VERSION="0"' "${library_flags[@]}")
+run_cppcheck() {
+    cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j 2 \
+        --enable=warning,performance,portability --suppress=missingIncludeSystem \
+        "${analysis_flags[@]}" -D__x86_64__ -Ilib -Iinstaller \
+        '-DcJSON_ArrayForEach(e,a)=for(e=(a)->child;e;e=e->next)' "${programs[@]}"
+}
+run_analyzer() {
+    printf '%s\n' "${programs[@]}" | xargs -P 2 -I{} gcc -std=gnu11 "${analysis_flags[@]}" \
+        -iquote lib -iquote installer -Werror -fanalyzer -Wno-analyzer-null-dereference \
+        -Wno-analyzer-null-argument -Wno-analyzer-use-of-uninitialized-value -c -o /dev/null {}
+}
+
 check clang-format clang-format --dry-run -Werror "${c_files[@]}"
 check 'banned calls' banned_calls
 check lengths lengths "${c_files[@]}"
 check shellcheck shellcheck -x "${shell_files[@]}"
 ((${#bats_files[@]})) && check 'shellcheck of bats files' shellcheck -x -s bats "${bats_files[@]}"
-check cppcheck cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j 2 \
-    --enable=warning,performance,portability --suppress=missingIncludeSystem \
-    -D_GNU_SOURCE -D__x86_64__ -Ilib -Iinstaller "${programs[@]}"
+check cppcheck run_cppcheck
+check 'gcc -fanalyzer' run_analyzer
 ((${#man_pages[@]})) && check mandoc mandoc -T lint -W warning "${man_pages[@]}"
 ((findings == 0)) && echo 'lint: no findings'

@@ -27,7 +27,8 @@ if [ -d "$prefix" ]; then
 fi
 echo "static-libs: building libcurl, libarchive and cJSON (once, a few minutes)" >&2
 work=$(mktemp -d "${TMPDIR:-/tmp}/flatnet-static.XXXXXX")
-trap 'tail -n "$(($? ? 40 : 0))" "$work/log" >&2; rm -rf "$work"' EXIT
+exec 3>&2
+trap 'tail -n "$(($? ? 40 : 0))" "$work/log" >&3; rm -rf "$work"' EXIT
 cd "$work"
 
 export CC=${CC:-gcc}
@@ -38,7 +39,7 @@ export CPPFLAGS=-D_FORTIFY_SOURCE=2
 # The archives that this machine already uses, asked from apt; its configuration is left alone.
 fetch_sources() {
     # shellcheck disable=SC2016
-    local format='$(REPO_URI) $(RELEASE) $(COMPONENT)' apt version
+    local format='$(REPO_URI) $(RELEASE) $(COMPONENT)' apt wanted dsc
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     mkdir -p lists/partial archives/partial
     apt-get indextargets --format "deb-src [signed-by=$keyring] $format" \
@@ -50,11 +51,10 @@ fetch_sources() {
     apt=(-o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=-
         -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work" -o APT::Sandbox::User=root)
     apt-get "${apt[@]}" -qq update
-    for version in $(grep -E '^(curl|libarchive|cjson)=' <<<"$versions"); do
-        apt-get "${apt[@]}" -qq source --download-only "$version"
-    done
-    for version in *.dsc; do
-        dpkg-source -x "$version" "${version%%_*}"
+    mapfile -t wanted < <(grep -E '^(curl|libarchive|cjson)=' <<<"$versions")
+    apt-get "${apt[@]}" -qq source --download-only "${wanted[@]}"
+    for dsc in *.dsc; do
+        dpkg-source -x "$dsc" "${dsc%%_*}"
     done
 }
 
@@ -67,7 +67,8 @@ build_curl() {
     # c-ares would look into the host's nsswitch.conf for the order of files and DNS: it is fixed.
     sed -i -e 's/int optmask = ARES_OPT_SOCK_STATE_CB;/& optmask |= ARES_OPT_LOOKUPS;/' \
         -e 's/^  status = ares_init_options(/  options.lookups = (char *)"fb";\n&/' lib/asyn-ares.c
-    grep -q 'options.lookups = ' lib/asyn-ares.c && grep -q '|= ARES_OPT_LOOKUPS' lib/asyn-ares.c
+    grep -q 'options.lookups = ' lib/asyn-ares.c
+    grep -q '|= ARES_OPT_LOOKUPS' lib/asyn-ares.c
     ./configure -q --prefix="$prefix" --disable-shared --disable-dependency-tracking \
         --with-openssl --with-zlib --with-nghttp2 --enable-ares --without-ca-bundle \
         --without-ca-path --without-ca-fallback "${off[@]/#/--disable-}" "${without[@]/#/--without-}"
@@ -91,6 +92,7 @@ build_libarchive() {
 build_cjson() {
     # shellcheck disable=SC2086
     $CC $CPPFLAGS $CFLAGS -std=c89 -c -o cJSON.o cJSON.c
+    mkdir -p "$work/root$prefix/lib/pkgconfig"
     install -D -m 644 cJSON.h "$work/root$prefix/include/cjson/cJSON.h"
     ar rcsD "$work/root$prefix/lib/libcjson.a" cJSON.o
     printf '%s\n' 'Name: libcjson' 'Description: JSON' "Version: $(sed -n \
@@ -100,8 +102,13 @@ build_cjson() {
 
 {
     fetch_sources
+    pids=()
     for name in curl libarchive cjson; do
-        (cd "$name" && "build_$name")
+        (cd "$name" && "build_$name") &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid"
     done
     mv "root$prefix" "$prefix"
 } >"$work/log" 2>&1

@@ -126,7 +126,7 @@ assert_no_leftovers() {
     assert_equal "$got" "$([ $# -eq 0 ] || printf '%s\n' "$@" | LC_ALL=C sort)" "entries of '$dir'"
 }
 
-# wait_until CMD...: poll until CMD succeeds, at most $WAIT_SECONDS (30).
+# wait_until CMD...: poll until CMD succeeds, at most $WAIT_SECONDS (60).
 wait_until() {
-    lab_wait "${WAIT_SECONDS:-30}" "$@" || fail "waited ${WAIT_SECONDS:-30} s in vain for: $*"
+    lab_wait "${WAIT_SECONDS:-60}" "$@" || fail "waited ${WAIT_SECONDS:-60} s in vain for: $*"
 }

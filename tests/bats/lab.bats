@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Proves that each piece of the lab works with clients that are not ours.
-# timeout: 600
+# timeout: 900
 # Each test is a subshell, and they all set the same names:
 # shellcheck disable=SC2030,SC2031
 
@@ -354,6 +354,12 @@ is_managed() {
     wait_until is_managed docker.io/cri/it:1
 }
 
+@test "a small file system fills" {
+    dir=$(lab_tmpfs small 1m)
+    refute dd if=/dev/zero of="$dir/big" bs=1M count=2
+    umount "$dir"
+}
+
 @test "a lab leaves nothing behind, also when its owner is killed" {
     cat >owner <<'SCRIPT'
 set -euo pipefail
@@ -365,6 +371,7 @@ lab_dockerd d
 lab_image_push "$(lab_registry_addr r)" a/b:1
 lab_docker d pull -q "$(lab_registry_addr r)/a/b:1"
 lab_docker d run -d --network none "$(lab_registry_addr r)/a/b:1" sleep 1000
+lab_tmpfs small 1m
 printf '%s\n' "$LAB_DIR" >dir
 [ "$1" != kill ] || kill -s KILL "$$"
 lab_cleanup

@@ -10,9 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    auto_free char *text = xstrndup((const char *)data, size), *full = NULL, *again = NULL;
+    auto_free char *text = xmalloc(size + 1), *full = NULL, *again = NULL;
     auto_ref struct ref r = {.host = NULL}, twice = {.host = NULL};
 
+    memcpy(text, data, size);
+    text[size] = '\0';
     if (ref_parse(text, &r, NULL) < 0)
         return 0;
     full = ref_format(&r);

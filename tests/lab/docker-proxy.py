@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A proxy between a docker client and a real dockerd, both on unix sockets, that can lie and fail.
 
   docker-proxy.py --listen SOCKET --upstream SOCKET --rules FILE --log FILE
@@ -11,6 +11,7 @@ The rules are a JSON object, read anew for each request:
                                 be an OCI layout that lacks nothing
   "load_error": TEXT            a load is answered with 200 and this error inside the stream
   "load_status": [N, TEXT]      a load is answered with this status before its body was read
+  "hold": FILE                  a load's body is not read before FILE is there; FILE.held is made then
   "refuse_omitted": true        a load whose archive lacks a layer is answered with an error
   "forget": true                a load is answered as done, and nothing is done
   "wrong_id": true              images that exist are shown with another id
@@ -28,6 +29,7 @@ import socket
 import socketserver
 import tarfile
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler
 
@@ -141,7 +143,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             status, text = rules["load_status"]
             self.finish_with(entry, status, json.dumps({"message": text}).encode())
+            # As Go's server does it: the other side may still be writing, and shall read this.
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            time.sleep(0.5)
             return
+        if "hold" in rules:
+            self.hold(rules["hold"])
         length = int(self.headers["Content-Length"])
         body = self.rfile.read(length)
         entry.update(bytes=len(body), whole=len(body) == length)
@@ -166,6 +174,12 @@ class Handler(BaseHTTPRequestHandler):
         self.learn(files, images)
         status, headers, answer = self.forward(body)
         self.finish_with(entry, status, answer, headers)
+
+    def hold(self, path):
+        with open(path + ".held", "w", encoding="ascii"):
+            pass
+        while not os.path.exists(path):
+            time.sleep(0.02)
 
     def learn(self, files, images):
         """docker's list and the OCI index name the images in the same order."""

@@ -52,6 +52,9 @@ import urllib.parse
 import zlib
 from collections.abc import Iterable, Iterator
 
+sys.dont_write_bytecode = True
+from tls_handler import TlsHandler  # noqa: E402
+
 RULE_KEYS = {"method", "path", "has", "lacks", "nth", "times", "do"}
 ACTIONS = {"delay", "status", "endless", "redirect", "cut_upload", "ignore_range", "headers", "relative", "flip",
            "length", "chunked", "gzip", "slow", "stall", "cut", "reset", "body", "body_file"}
@@ -188,20 +191,8 @@ class Server(http.server.ThreadingHTTPServer):
         return host, port
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(TlsHandler):
     server: Server
-    protocol_version = "HTTP/1.1"
-
-    def setup(self) -> None:
-        if self.server.tls:
-            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
-
-    def finish(self) -> None:
-        try:
-            super().finish()
-        finally:
-            self.request.close()
 
     def serve(self) -> None:
         rule, do = self.server.rules.pick(self.command, self.path, self.headers)

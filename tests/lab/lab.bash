@@ -6,6 +6,7 @@
 #   lab_init [OWNER_PID]                 make $LAB_DIR; a watchdog cleans up if the owner just dies
 #   lab_cleanup                          stop, unmount, remove everything (LAB_KEEP=1 keeps the files)
 #   lab_free_port | lab_wait SECONDS CMD... | lab_pid NAME | lab_stop NAME [SIGNAL] | lab_certs
+#   lab_tmpfs NAME SIZE -> folder        a small file system, for disks that fill
 #
 # registry.bash
 #   lab_registry NAME [plain|tls] [basic|token]      lab_registry_stop NAME, lab_registry_restart NAME
@@ -35,7 +36,12 @@
 #   lab_docker_archive REPO:TAG FILE         as `docker save` of docker 25 and later
 #   lab_layout_push DIR REF ADDR REPO:TAG    lab_skopeo_push SOURCE ADDR/REPO:TAG [ARG...]
 #   lab_bench_images ADDR    lab_rootfs DIR NOTE    lab_noise SEED KB
+#
+# Three more are sourced by those who need them: guest.bash (machines with a kernel of their own),
+# kube.bash (etcd and the API server) and kubelet.bash. Their heads list their functions.
 
+# Debian's own programs come first, whatever else of those names is installed.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 LAB_HOME=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 LAB_USER=flat
 LAB_PASSWORD='s3cret pass:word'
@@ -73,7 +79,7 @@ lab_cleanup() {
         lab_stop "$name" || true
     done
     lab_kill_containers
-    lab_kill_shims
+    lab_kill_strays
     lab_unmount
     [ -n "${LAB_KEEP:-}" ] || rm -rf "$LAB_DIR"
 }
@@ -105,6 +111,7 @@ lab_wait() {
 lab_spawn() {
     local name=$1 fd
     shift
+    [ -d "$LAB_DIR/run" ] || lab_fail "'$name' is not started, the lab is gone" || return 1
     (
         for fd in /proc/self/fd/*; do
             fd=${fd##*/}
@@ -181,12 +188,20 @@ lab_kill_containers() {
     done
 }
 
-# lab_kill_shims: end what a runtime that was stopped hard has left behind.
-lab_kill_shims() {
-    local shim
-    for shim in $(lab_shims); do
-        kill -s KILL "$shim" 2>/dev/null || true
-    done
+# lab_kill_strays: end what a runtime that was stopped hard has left behind, and what a test that was
+# stopped hard has started meanwhile: whatever has the lab's folder in its command line, but us.
+lab_kill_strays() {
+    local pid
+    while read -r pid; do
+        [ "$pid" = "$$" ] || [ "$pid" = "$BASHPID" ] || kill -s KILL "$pid" 2>/dev/null || true
+    done < <(grep -alF -- "$LAB_DIR/" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3)
+}
+
+# lab_tmpfs NAME SIZE: mount a file system of that size (as mount takes it: 20m) and print its path.
+lab_tmpfs() {
+    mkdir -p "$LAB_DIR/$1.tmpfs"
+    mount -t tmpfs -o "size=$2" lab "$LAB_DIR/$1.tmpfs" || return 1
+    printf '%s\n' "$LAB_DIR/$1.tmpfs"
 }
 
 # lab_unmount: undo every mount below $LAB_DIR, the innermost first.

@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that the named groups need. Says nothing and is quick when they
 # are all there.
 #
-#   tests/lab/packages.sh GROUP...     build, check, demo, dist, lint, fuzz, cover
+#   tests/lab/packages.sh GROUP...     build, check, demo, kube, dist, lint, fuzz, cover
 set -euo pipefail
 
 declare -A groups=(
@@ -10,14 +10,16 @@ declare -A groups=(
         libcjson-dev libssl-dev libzstd-dev zlib1g-dev libnl-3-dev libnl-route-3-dev"
     [lab]="docker.io containerd runc iptables docker-registry skopeo umoci apache2-utils
         busybox-static jq curl socat openssl ca-certificates python3 xz-utils zstd iproute2"
+    [kube]="etcd-server dpkg-dev debian-archive-keyring make rsync jq gcc libc6-dev"
+    [guest]="user-mode-linux kmod debootstrap debian-archive-keyring busybox-static e2fsprogs attr iproute2 jq"
     [check]="libcmocka-dev bats perl strace"
     [dist]="dpkg-dev xz-utils libc-ares-dev libnghttp2-dev liblzma-dev libbz2-dev"
     [lint]="clang clang-format shellcheck cppcheck mandoc"
     [fuzz]="clang libclang-rt-14-dev"
     [cover]="gcovr"
 )
-# The lab is what both the demo and the whole-program tests start.
-declare -A also=([check]="lab" [demo]="lab")
+# The lab is what both the demo and the whole-program tests start; those have a Kubernetes too.
+declare -A also=([check]="lab kube guest" [demo]="lab")
 
 wanted=()
 for group in "$@"; do

@@ -97,7 +97,7 @@ lab_registry_start() {
     local name=$1
     : >"$LAB_DIR/$name.log"
     lab_spawn "$name" docker-registry serve "$LAB_DIR/$name.registry/config.yml"
-    lab_ready "$name" 20 lab_registry_find "$name"
+    lab_ready "$name" 60 lab_registry_find "$name"
 }
 
 lab_registry_find() {
@@ -123,7 +123,7 @@ lab_token_server() {
     lab_spawn "$name-token" "$LAB_HOME/token-server.py" --addr-file "$LAB_DIR/$name-token.addr" \
         --key "$dir/token.key" --cert "$dir/token.crt" --service "$name" --issuer lab \
         --config "$LAB_DIR/$name.token.json" --log "$LAB_DIR/$name.tokens" "${tls[@]}"
-    lab_ready "$name-token" 10 test -s "$LAB_DIR/$name-token.addr"
+    lab_ready "$name-token" 60 test -s "$LAB_DIR/$name-token.addr"
 }
 
 # lab_token_config NAME JSON: set the token server's settings (keys: head of token-server.py); they
@@ -210,7 +210,7 @@ lab_proxy_start() {
     rm -f "$LAB_DIR/$name.addr"
     lab_spawn "$name" "$LAB_HOME/fault-proxy.py" --addr-file "$LAB_DIR/$name.addr" \
         --rules "$LAB_DIR/$name.rules" --log "$LAB_DIR/$name.requests" "$@"
-    lab_ready "$name" 10 test -s "$LAB_DIR/$name.addr"
+    lab_ready "$name" 60 test -s "$LAB_DIR/$name.addr"
 }
 
 # lab_proxy_rules NAME JSON: replace the rules; they count from the next request on, from zero.

@@ -27,7 +27,7 @@ bin_dir = "$dir/cni/bin"
 conf_dir = "$dir/cni/net.d"
 TOML
     lab_spawn "$name" containerd --config "$dir/config.toml"
-    lab_ready "$name" 30 ctr -a "$dir/s" version
+    lab_ready "$name" 60 ctr -a "$dir/s" version
 }
 
 # lab_containerd_sock NAME: print the path of its socket (also of the one under dockerd NAME).

@@ -23,9 +23,13 @@ import os
 import secrets
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
+
+sys.dont_write_bytecode = True
+from tls_handler import TlsHandler  # noqa: E402
 
 USER, PASSWORD = os.environ.get("LAB_USER", ""), os.environ.get("LAB_PASSWORD", "")
 
@@ -74,20 +78,8 @@ class Server(http.server.ThreadingHTTPServer):
         return text + "." + b64url(made.stdout)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(TlsHandler):
     server: Server
-    protocol_version = "HTTP/1.1"
-
-    def setup(self) -> None:
-        if self.server.tls:
-            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
-        super().setup()
-
-    def finish(self) -> None:
-        try:
-            super().finish()
-        finally:
-            self.request.close()
 
     def do_GET(self) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)

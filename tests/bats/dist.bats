@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# The release build: one static program that needs nothing of its host but a CA file, and takes
+# nothing else from it. The network of these tests is a namespace of its own, so that a DNS server
+# can have port 53.
+# timeout: 900
+
+load helper
+
+setup_file() {
+    STATIC=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}
+    # The tests have a HOME of their own; what was built once is not built again.
+    FLATNET_CACHE=${FLATNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flatnet}
+    FLATNET_BUILD=${FLATNET_BUILD:-$REPO_ROOT/build}
+    export STATIC FLATNET_CACHE FLATNET_BUILD
+    start_lab
+    lab_spawn net unshare --net sh -c 'ip link set lo up && exec sleep 100000'
+    lab_ready net 60 loopback_is_up
+    in_net bash -e <<'SH'
+        . "$REPO_ROOT/tests/lab/lab.bash"
+        lab_registry registry tls
+        lab_image_push "$(lab_registry_addr registry)" test/image:1
+SH
+    lab_spawn dns nsenter --net="/proc/$(lab_pid net)/ns/net" python3 \
+        "$REPO_ROOT/tests/tools/dns-server.py" 127.0.0.1 "$LAB_DIR/dns.queries" registry.example=127.0.0.1
+    lab_ready dns 60 test -e "$LAB_DIR/dns.queries"
+}
+
+teardown_file() {
+    lab_cleanup
+}
+
+setup() {
+    common_setup
+    need strace objdump
+    empty_root "$T/root"
+}
+
+in_net() {
+    nsenter --net="/proc/$(lab_pid net)/ns/net" "$@"
+}
+
+loopback_is_up() {
+    in_net ip link show lo | grep -q LOWER_UP
+}
+
+# A folder with the program, a CA file, a list, and the settings of a hostile host. There is no
+# /dev, /proc, /tmp or /lib.
+empty_root() {
+    local port
+    port=$(lab_registry_addr registry)
+    port=${port##*:}
+    mkdir -p "$1/etc/ssl" "$1/work" "$1/usr/lib/ssl"
+    cp "$STATIC" "$1/flatnet"
+    cp "$LAB_DIR/ca.crt" "$1/ca.crt"
+    printf 'registry.example:%s/test/image:1\n' "$port" >"$1/list"
+    printf 'nameserver 127.0.0.1\n' >"$1/etc/resolv.conf"
+    printf '%s: hostile [SUCCESS=return NOTFOUND=return UNAVAIL=return]\n' \
+        hosts passwd group services networks >"$1/etc/nsswitch.conf"
+    printf 'order nothing\nmulti off\n' >"$1/etc/host.conf"
+    printf 'openssl_conf = hostile\nconfig_diagnostics = 1\n[hostile]\nproviders = nothing\n' \
+        >"$1/usr/lib/ssl/openssl.cnf"
+}
+
+# Runs the static program in the empty root, within the test's network; strace leaves its record in
+# $T/trace. The environment is empty but for a hostile setting.
+run_in_root() {
+    FLATNET=$BATS_TEST_TMPDIR/run-in-root
+    cat >"$FLATNET" <<SH
+#!/bin/sh
+exec nsenter --net=/proc/$(lab_pid net)/ns/net env -i OPENSSL_CONF=/usr/lib/ssl/openssl.cnf \\
+    strace -f -qq -e trace=%file,openat2,socket,connect -o '$T/trace' ${LAUNCHER:-} \\
+    /usr/sbin/chroot '$T/root' /flatnet "\$@"
+SH
+    chmod +x "$FLATNET"
+    run_flatnet "$@"
+}
+
+# What the program in the root opened, one path a line.
+opened() {
+    sed -n '1,/chroot(/d; s/.*open\(at\)\?2\?([^"]*"\([^"]*\)".*/\2/p' "$T/trace" | sort -u
+}
+
+@test "the program is static: no interpreter, no needed libraries, no symbols" {
+    objdump -p "$STATIC" >"$T/headers"
+    refute grep -E 'INTERP|NEEDED|RPATH|RUNPATH' "$T/headers"
+    assert_contains 'RELRO' "$T/headers"
+    refute grep -E 'STACK.*x$' "$T/headers"
+    objdump -h "$STATIC" >"$T/sections"
+    refute grep -E '\.symtab|\.debug|\.note\.gnu\.build-id' "$T/sections"
+}
+
+@test "the program is smaller than 10 MB" {
+    [ "$(stat -c %s "$STATIC")" -lt 10000000 ]
+}
+
+@test "it runs in an empty folder" {
+    run_in_root version
+    assert_status 0
+    assert_contains 'flatnet '
+}
+
+@test "it resolves a name, speaks TLS and writes a bundle there, whatever the host's settings say" {
+    run_in_root bundle create -f /list --ca-file /ca.crt -o /work/out.tar
+    assert_status 0
+    grep -qx '1 registry.example' "$LAB_DIR/dns.queries"
+    run_in_root bundle verify /work/out.tar
+    assert_status 0
+}
+
+@test "it opens only what was named, resolver and registry settings, and the time zone" {
+    run_in_root bundle create -f /list --ca-file /ca.crt -o /work/out.tar
+    assert_status 0
+    opened >"$T/opened"
+    assert_contains /etc/resolv.conf "$T/opened"
+    assert_contains /ca.crt "$T/opened"
+    local named='/ca\.crt|/list|/flatnet|/work(/.*)?'
+    local settings='/etc/(resolv\.conf|hosts|localtime)|/etc/(containers|docker)/certs\.d/.*|.*/auth\.json|/root/\.docker.*'
+    refute grep -vE "^($named|$settings|/proc/.*|/sys/.*|/dev/.*|/)\$" "$T/opened"
+    # nor does it ask a name-service daemon
+    refute grep AF_UNIX "$T/trace"
+}
+
+@test "without the CA file the same registry is refused" {
+    run_in_root bundle create -f /list -o /work/out.tar
+    assert_status 5
+    assert_contains certificate stderr
+    assert_no_leftovers "$T/root/work" out.tar.failed
+}
+
+@test "it extracts below a folder where the kernel has no openat2" {
+    run_in_root bundle create -f /list --ca-file /ca.crt --program /flatnet -o /work/out.tar
+    assert_status 0
+    LAUNCHER=$FLATNET_BUILD/tests/tools/no_openat2 run_in_root bundle extract /work/out.tar -o /work/files
+    assert_status 0
+    grep -q 'openat2(.*ENOSYS' "$T/trace"
+    run find "$T/root/work/files" -type f -name flatnet -exec cmp "$STATIC" {} \; -print
+    assert_contains files/ <(printf '%s' "$output")
+}
+
+@test "the same bytes come from another folder" {
+    mkdir -p "$T/elsewhere/tree"
+    tar -C "$REPO_ROOT" -c --exclude='./build*' --exclude=./dist --exclude=./.git . | tar -C "$T/elsewhere/tree" -x
+    make -s -C "$T/elsewhere/tree" O=build dist
+    cmp "$STATIC" "$T/elsewhere/tree/dist/linux-amd64/flatnet"
+}

@@ -1,0 +1,106 @@
+#!/bin/bash
+# Prints the folder that has kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and
+# kubectl 1.20.2. The first call builds them from Debian 12's source package, which takes two cores
+# some 8 to 15 minutes and about 4 GB of disk in TMPDIR while it lasts; later calls only print. Of
+# several callers at once, one builds and the others wait for it.
+#
+#   FLATNET_LAB_CACHE    where they are kept (~/.cache/flatnet-lab)
+#   KUBEBUILDER_ASSETS   a folder that has such programs already, as controller-runtime's tests
+#                        use it: nothing is built
+#
+# The compiler is the one of Debian 11, Go 1.15, as it was upstream. Debian 12's Go 1.19 builds this
+# release as well, but that kube-apiserver crashes (an old reflect2 walks maps by the runtime's inner
+# structures), and takes empty strings in custom resources for null. kubectl is Debian's own, only
+# unpacked: where a machine has another one, the package cannot be installed.
+set -euo pipefail
+
+version=1.20.2
+source_version=1.20.5+really1.20.2-1.1+deb12u1
+built=(kube-apiserver kube-controller-manager kube-scheduler kubelet)
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+cache=${FLATNET_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flatnet-lab}
+home=$cache/kubernetes-$version
+
+is_complete() {
+    local program
+    for program in "${built[@]}" kubectl; do
+        [ -x "$1/$program" ] || return 1
+    done
+}
+
+die() {
+    printf 'kubernetes-from-debian.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+# apt-get with sources and folders of its own, so that the machine's stay as they are. The archive is
+# the one that the machine itself uses.
+own_apt() {
+    apt-get -qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- \
+        -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root "$@"
+}
+
+write_sources() {
+    local archive keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    # shellcheck disable=SC2016
+    archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | sed -n 1p)
+    [ -n "$archive" ] || die "apt knows no archive of Debian 12; run 'apt-get update' first"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+    printf '%s\n' "deb-src [signed-by=$keyring] $archive bookworm main" \
+        "deb [signed-by=$keyring] $archive bookworm main" \
+        "deb [signed-by=$keyring check-valid-until=no] $archive bullseye main" >"$work/sources.list"
+}
+
+fetch() {
+    local package
+    write_sources
+    own_apt update
+    own_apt source --download-only "kubernetes=$source_version"
+    dpkg-source --no-check -x kubernetes_*.dsc src
+    own_apt download golang-1.15-go golang-1.15-src "kubernetes-client=$source_version"
+    for package in *.deb; do
+        dpkg -x "$package" root
+    done
+}
+
+# The tree has to stand in a GOPATH; its own Makefile does the rest.
+build() {
+    local gopath=$work/gopath
+    mkdir -p "$gopath/src/k8s.io"
+    mv src "$gopath/src/k8s.io/kubernetes"
+    cd "$gopath/src/k8s.io/kubernetes"
+    export GOROOT=$work/root/usr/lib/go-1.15 GOPATH=$gopath GOCACHE=$work/gocache GOFLAGS=-mod=vendor CGO_ENABLED=0
+    export PATH=$GOROOT/bin:$PATH KUBE_GIT_VERSION=v$version
+    make WHAT="${built[*]/#/cmd/}"
+}
+
+# All of them or none: the folder gets its name when it is complete.
+keep() {
+    rm -rf "$home" "$home.new"
+    mkdir -p "$home.new/bin"
+    install -m 755 "${built[@]/#/_output/bin/}" "$work/root/usr/bin/kubectl" "$home.new/bin"
+    mv "$home.new" "$home"
+}
+
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+    [ -x "$KUBEBUILDER_ASSETS/kube-apiserver" ] || die "KUBEBUILDER_ASSETS: no kube-apiserver in '$KUBEBUILDER_ASSETS'"
+    printf '%s\n' "$KUBEBUILDER_ASSETS"
+    exit 0
+fi
+if ! is_complete "$home/bin"; then
+    "$here/packages.sh" kube
+    mkdir -p "$cache"
+    exec {lock}>"$home.lock"
+    flock "$lock"
+    if ! is_complete "$home/bin"; then
+        work=$(mktemp -d "${TMPDIR:-/tmp}/kubernetes.XXXXXX")
+        trap 'rm -rf "$work"' EXIT
+        (
+            cd "$work"
+            fetch
+            build
+            keep
+        ) >&2 {lock}>&-
+    fi
+fi
+printf '%s\n' "$home/bin"
