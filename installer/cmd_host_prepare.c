@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "log.h"
 #include "mem.h"
+#include "num.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,11 +35,6 @@ static const struct cli_verb prepare_verb = {
 };
 
 /* --- prepare --- */
-
-static const char *plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
 
 static cJSON *change_json(const struct host_change *c)
 {
@@ -103,9 +99,9 @@ static int ask(const struct host_plan *plan, struct err **e)
         return 0;
     if (!isatty(STDIN_FILENO))
         return err_set(e, -EINVAL, "nothing was changed; add --yes to make the %zu change%s",
-                       plan->count, plural(plan->count));
+                       plan->count, num_plural(plan->count));
     print_diff(plan);
-    (void)printf("make the %zu change%s? [y/N] ", plan->count, plural(plan->count));
+    (void)printf("make the %zu change%s? [y/N] ", plan->count, num_plural(plan->count));
     (void)fflush(stdout);
     if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
         return err_set(e, -ECANCELED, "nothing was changed");
@@ -131,7 +127,8 @@ static int carry_out(const struct host *h, struct host_plan *plan, struct err **
     if (cli_common.json)
         print_plan_json(plan, true);
     else if (!cli_common.quiet)
-        (void)printf("%zu change%s made; 'flatnet host restore' undoes them\n", made, plural(made));
+        (void)printf("%zu change%s made; 'flatnet host restore' undoes them\n", made,
+                     num_plural(made));
     warn_of_rest(h->options);
     return 0;
 }
@@ -259,7 +256,7 @@ static void print_undo(const struct host_undo *u)
         print_undo_json(u);
     else if (!cli_common.quiet)
         (void)printf("%zu change%s undone, %zu left as they are, %zu failed\n",
-                     u->count - u->kept - u->failed, plural(u->count - u->kept - u->failed),
+                     u->count - u->kept - u->failed, num_plural(u->count - u->kept - u->failed),
                      u->kept, u->failed);
 }
 

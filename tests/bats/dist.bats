@@ -49,7 +49,7 @@ empty_root() {
     local port
     port=$(lab_registry_addr registry)
     port=${port##*:}
-    mkdir -p "$1/etc/ssl" "$1/work" "$1/usr/lib/ssl"
+    mkdir -p "$1/etc/ssl" "$1/out" "$1/usr/lib/ssl"
     cp "$STATIC" "$1/flatnet"
     cp "$LAB_DIR/ca.crt" "$1/ca.crt"
     printf 'registry.example:%s/test/image:1\n' "$port" >"$1/list"
@@ -100,20 +100,20 @@ opened() {
 }
 
 @test "it resolves a name, speaks TLS and writes a bundle there, whatever the host's settings say" {
-    run_in_root bundle create -f /list --ca-file /ca.crt -o /work/out.tar
+    run_in_root bundle create -f /list --ca-file /ca.crt -o /out/out.tar
     assert_status 0
     grep -qx '1 registry.example' "$LAB_DIR/dns.queries"
-    run_in_root bundle verify /work/out.tar
+    run_in_root bundle verify /out/out.tar
     assert_status 0
 }
 
 @test "it opens only what was named, resolver and registry settings, and the time zone" {
-    run_in_root bundle create -f /list --ca-file /ca.crt -o /work/out.tar
+    run_in_root bundle create -f /list --ca-file /ca.crt -o /out/out.tar
     assert_status 0
     opened >"$T/opened"
     assert_contains /etc/resolv.conf "$T/opened"
     assert_contains /ca.crt "$T/opened"
-    local named='/ca\.crt|/list|/flatnet|/work(/.*)?'
+    local named='/ca\.crt|/list|/flatnet|/out(/.*)?'
     local settings='/etc/(resolv\.conf|hosts|localtime)|/etc/(containers|docker)/certs\.d/.*|.*/auth\.json|/root/\.docker.*'
     refute grep -vE "^($named|$settings|/proc/.*|/sys/.*|/dev/.*|/)\$" "$T/opened"
     # nor does it ask a name-service daemon
@@ -121,19 +121,19 @@ opened() {
 }
 
 @test "without the CA file the same registry is refused" {
-    run_in_root bundle create -f /list -o /work/out.tar
+    run_in_root bundle create -f /list -o /out/out.tar
     assert_status 5
     assert_contains certificate stderr
-    assert_no_leftovers "$T/root/work" out.tar.failed
+    assert_no_leftovers "$T/root/out" out.tar.failed
 }
 
 @test "it extracts below a folder where the kernel has no openat2" {
-    run_in_root bundle create -f /list --ca-file /ca.crt --program /flatnet -o /work/out.tar
+    run_in_root bundle create -f /list --ca-file /ca.crt --program /flatnet -o /out/out.tar
     assert_status 0
-    LAUNCHER=$FLATNET_BUILD/tests/tools/no_openat2 run_in_root bundle extract /work/out.tar -o /work/files
+    LAUNCHER=$FLATNET_BUILD/tests/tools/no_openat2 run_in_root bundle extract /out/out.tar -o /out/files
     assert_status 0
     grep -q 'openat2(.*ENOSYS' "$T/trace"
-    run find "$T/root/work/files" -type f -name flatnet -exec cmp "$STATIC" {} \; -print
+    run find "$T/root/out/files" -type f -name flatnet -exec cmp "$STATIC" {} \; -print
     assert_contains files/ <(printf '%s' "$output")
 }
 
