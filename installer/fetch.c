@@ -102,6 +102,8 @@ static int take_bytes(struct transfer *t, const void *bytes, size_t len, struct 
 
 static int record(struct transfer *t)
 {
+    segfile_write_back(&t->job->fetch->output->file, t->at + t->recorded,
+                       (size_t)(t->done - t->recorded));
     t->recorded = t->done;
     return journal_put(t->job->fetch->journal, t->layer->entry, t->done);
 }

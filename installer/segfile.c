@@ -5,6 +5,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,4 +97,15 @@ int segfile_pwrite(const struct segfile *f, const void *bytes, size_t len, int64
         len -= n;
     }
     return 0;
+}
+
+void segfile_write_back(const struct segfile *f, int64_t offset, size_t len)
+{
+    for (size_t i = len ? index_at(f, offset) : 0; len; i++) {
+        int64_t at;
+        size_t n = part_in(&f->segments[i], offset, len, &at);
+        (void)sync_file_range(f->segments[i].fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+        offset += (int64_t)n;
+        len -= n;
+    }
 }

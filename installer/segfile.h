@@ -51,6 +51,9 @@ void segfile_add(struct segfile *f, const char *path, int fd, int64_t length, si
 /* 0, or a negative errno (-EIO: the file is shorter than it should be). */
 int segfile_pread(const struct segfile *f, void *bytes, size_t len, int64_t offset);
 int segfile_pwrite(const struct segfile *f, const void *bytes, size_t len, int64_t offset);
+/* Lets the disk begin on bytes that were written, so that little is left for the fsync at the end.
+ * Promises nothing: not every file system can. */
+void segfile_write_back(const struct segfile *f, int64_t offset, size_t len);
 /* The segment that holds the byte at `offset`. */
 const struct segment *segfile_at(const struct segfile *f, int64_t offset);
 
