@@ -9,7 +9,7 @@
 
 #define UNIT_FOLDER "/etc/systemd/system"
 #define TEMPLATE UNIT_FOLDER "/flatnet-promisc@.service"
-#define NM_FILE "/etc/NetworkManager/conf.d/90-flatnet-promisc.conf"
+#define DISPATCHER "/etc/NetworkManager/dispatcher.d/90-flatnet-promisc-"
 
 /* Where distributions keep what is done to a link at boot. */
 static const char *const places[] = {
@@ -202,43 +202,28 @@ static int plan_networkd(const struct host *h, struct host_plan *plan, const cha
     return host_plan_file(h->root, plan, "promisc-boot", path, &drop_in, e);
 }
 
-/* What the file says by now: as planned, else as it lies there. */
-static int read_nm_file(const struct host *h, struct host_plan *plan, struct host_file *out,
-                        struct err **e)
+/* A profile may switch the mode off whenever it comes up; then a script of the dispatcher has the
+ * last word. It must be executable, and no one's but root's. The name of the NIC and the mode are in
+ * lines of their own, so that who_sets goes by the unit. */
+static int plan_network_manager(const struct host *h, struct host_plan *plan, const char *ip,
+                                const char *link, struct err **e)
 {
-    struct host_change *c = host_plan_find_file(plan, NM_FILE);
-    auto_host_file struct host_file now = {.kind = HOST_ABSENT};
-    int r = c ? 0 : host_file_get(h->root, NM_FILE, &now, e);
-
-    if (r < 0)
-        return r;
-    host_file_init(out, HOST_REGULAR, "");
-    if (c || now.kind == HOST_REGULAR)
-        (void)buf_addstr(&out->content, c ? c->after.content.data : now.content.data);
-    else
-        (void)buf_addstr(&out->content, "# Written by flatnet host prepare. Known since 1.32.\n");
-    return 0;
-}
-
-/* NetworkManager since 1.32 knows the setting; older ones ignore it. */
-static int plan_network_manager(const struct host *h, struct host_plan *plan, const char *link,
-                                struct err **e)
-{
-    auto_free char *section = xasprintf("[connection-promisc-%s]\n", link);
-    struct host_file file;
-    int r;
+    auto_free char *path = xasprintf(DISPATCHER "%s", link);
+    struct host_file script;
 
     if (!host_runs(h, "NetworkManager") &&
         (h->is_live || !host_exists(h->root, "/etc/NetworkManager")))
         return 0;
-    r = read_nm_file(h, plan, &file, e);
-    if (r < 0)
-        return r;
-    if (!strstr(file.content.data, section))
-        (void)buf_addf(&file.content,
-                       "%smatch-device=interface-name:%s\nethernet.accept-all-mac-addresses=1\n",
-                       section, link);
-    return host_plan_file(h->root, plan, "promisc-boot", NM_FILE, &file, e);
+    host_file_init(&script, HOST_REGULAR, "");
+    script.mode = 0755;
+    (void)buf_addf(&script.content,
+                   "#!/bin/sh\n"
+                   "# Written by flatnet host prepare.\n"
+                   "if [ \"$1 $2\" = \"%s up\" ]; then\n"
+                   "    exec %s link set dev \"$1\" promisc on\n"
+                   "fi\n",
+                   link, ip);
+    return host_plan_file(h->root, plan, "promisc-boot", path, &script, e);
 }
 
 /* The unit comes last: as long as it is not there, an interrupted run is seen to be unfinished. */
@@ -254,7 +239,7 @@ int host_plan_promisc_boot(const struct host *h, struct host_plan *plan, struct 
             continue;
         r = plan_networkd(h, plan, h->masters[i], e);
         if (r == 0)
-            r = plan_network_manager(h, plan, h->masters[i], e);
+            r = plan_network_manager(h, plan, ip, h->masters[i], e);
         if (r == 0)
             r = plan_unit(h, plan, ip, h->masters[i], e);
     }

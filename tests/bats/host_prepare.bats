@@ -55,7 +55,7 @@ prepare=(host prepare --root root --master eth0 --master br-lan)
     assert_equal "$(readlink "$R/etc/systemd/system/sys-subsystem-net-devices-br\\x2dlan.device.wants/flatnet-promisc@br\\x2dlan.service")" \
         /etc/systemd/system/flatnet-promisc@.service
     grep -qF 'interface-name:veth*' "$R/etc/NetworkManager/conf.d/90-flatnet.conf"
-    grep -qx 'match-device=interface-name:br-lan' "$R/etc/NetworkManager/conf.d/90-flatnet-promisc.conf"
+    assert_equal "$(stat -c '%a %u' "$R/etc/NetworkManager/dispatcher.d/90-flatnet-promisc-br-lan")" '755 0'
     refute [ -e "$R/etc/docker" ]
     run_flatnet host check --root root --master eth0 --master br-lan \
         --only modules-boot,sysctl-boot,swap-boot,promisc-boot,network-manager --format json

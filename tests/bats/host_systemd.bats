@@ -13,24 +13,28 @@ setup_file() {
     ROOT=$(lab_guest_root)
     export ROOT
     lab_switch sw
-    # The static program is what hosts get, and a guest starts it much faster.
-    lab_guest_program host "${FLATNET_STATIC:-$FLATNET}" flatnet
 }
 
 teardown_file() {
     lab_cleanup
 }
 
+# guest NAME: a host of its own. The static program is what hosts get, and a guest starts it much faster.
+guest() {
+    guest=$1
+    share=$(lab_guest_share "$guest")
+    lab_guest_program "$guest" "${FLATNET_STATIC:-$FLATNET}" flatnet
+}
+
 setup() {
     common_setup
-    share=$(lab_guest_share host)
 }
 
 # stage NAME [OPTION...]: starts the guest for it.
 stage() {
     local name=$1
     shift
-    lab_guest host "$REPO_ROOT/tests/lab/guest-systemd.sh" --root "$ROOT" --switch sw --memory 192M --seconds 800 \
+    lab_guest "$guest" "$REPO_ROOT/tests/lab/guest-systemd.sh" --root "$ROOT" --switch sw --memory 192M --seconds 800 \
         "$@" -- "$name" >said 2>&1 || fail "$name: $(cat said)"
 }
 
@@ -42,6 +46,7 @@ all_pass() {
 }
 
 @test "prepared once, a host comes up prepared; restored, it comes up as before" {
+    guest host
     stage setup
     stage prepare --systemd
     assert_contains '/disk/swap1 8188 5' "$share/before"
@@ -65,4 +70,20 @@ all_pass() {
 
     stage last --systemd
     diff "$share/before" "$share/restored"
+}
+
+@test "a NIC that NetworkManager takes out of promiscuous mode goes back into it, until restored" {
+    guest nm
+    stage nm_setup
+    stage nm_prepare --systemd
+    assert_equal "$(tail -n 1 "$share/nm.before")" 'not promiscuous'
+    assert_equal "$(tail -n 1 "$share/nm.now")" PROMISC
+    assert_lacks warning "$share/nm.prepare.err"
+
+    stage nm_restore --systemd
+    assert_equal "$(tail -n 1 "$share/nm.prepared")" PROMISC
+    assert_contains 'nothing to change' "$share/nm.second"
+    # resolv.conf is NetworkManager's own.
+    diff <(grep -v '^/etc/resolv.conf ' "$share/nm.files.before") <(grep -v '^/etc/resolv.conf ' "$share/nm.files.restored")
+    assert_equal "$(tail -n 1 "$share/nm.restored")" 'not promiscuous'
 }

@@ -3,6 +3,7 @@
 # it finds goes to /run/lab, where the test outside looks.
 #
 #   guest-systemd.sh setup | prepare | restore | last
+#   guest-systemd.sh nm_setup | nm_prepare | nm_restore
 set -euo pipefail
 cd /run/lab
 flatnet=/run/lab/flatnet
@@ -77,8 +78,48 @@ last() {
     boot_state >restored
 }
 
+# A NIC that is NetworkManager's, by a profile that switches promiscuous mode off.
+nm_setup() {
+    local profile=/etc/NetworkManager/system-connections/lan.nmconnection
+    echo node-1 >/etc/hostname
+    printf '127.0.0.1 localhost\n10.0.0.5 node-1\n' >/etc/hosts
+    printf '[connection]\nid=lan\ntype=ethernet\ninterface-name=eth0\n[ethernet]\naccept-all-mac-addresses=0\n' >"$profile"
+    printf '[ipv4]\nmethod=manual\naddress1=10.0.0.5/24,10.0.0.1\n[ipv6]\nmethod=disabled\n' >>"$profile"
+    chmod 600 "$profile"
+}
+
+# The profile comes up anew, and the dispatcher has done what it has to do.
+nm_up() {
+    nmcli connection up lan
+    until [ -z "$(systemctl list-jobs --no-legend)" ] &&
+        ! systemctl is-active --quiet NetworkManager-dispatcher.service; do
+        sleep 0.2
+    done
+    grep -o PROMISC <(ip link show eth0) || echo 'not promiscuous'
+}
+
+nm_prepare() {
+    nm_up >nm.before
+    files >nm.files.before
+    "$flatnet" host prepare --yes --master eth0 >nm.prepare.out 2>nm.prepare.err
+    nm_up >nm.now
+}
+
+nm_restore() {
+    nm_up >nm.prepared
+    "$flatnet" host prepare --yes --master eth0 >nm.second 2>&1
+    "$flatnet" host restore >nm.restore 2>&1
+    files >nm.files.restored
+    nm_up >nm.restored
+}
+
 case $1 in
-    setup) setup ;;
+    *setup) "$1" ;;
+    nm_*)
+        systemctl start NetworkManager.service
+        come_up
+        "$1"
+        ;;
     *)
         come_up
         "$1"

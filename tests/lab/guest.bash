@@ -146,7 +146,7 @@ lab_guest() {
 # kept in $LAB_CACHE.
 lab_guest_root() {
     local cache=${FLATNET_LAB_CACHE:-$HOME/.cache/flatnet-lab} root
-    root=$cache/guest-root-1
+    root=$cache/guest-root-2
     mkdir -p "$cache"
     exec {lock}>"$cache/guest-root.lock"
     flock "$lock"
@@ -162,7 +162,7 @@ lab_make_guest_root() {
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
         awk -v suite="$suite" '$2 == suite && !found { print $1; found = 1 }')
     rm -rf "$1.new"
-    debootstrap --variant=minbase --include=systemd-sysv,udev,kmod,iproute2 "$suite" "$1.new" \
+    debootstrap --variant=minbase --include=systemd-sysv,udev,kmod,iproute2,dbus,libpam-systemd,network-manager "$suite" "$1.new" \
         "$mirror" >"$1.log" 2>&1 || { tail -n 20 "$1.log" && return 1; }
     rm -rf "$1.new"/var/cache/apt/archives/*.deb
     mv "$1.new" "$1"
