@@ -34,17 +34,17 @@ else
 MODE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	-ffunction-sections -fdata-sections -fPIE
 MODE_LD := $(if $(STATIC),-static-pie -Wl$(comma)--build-id=none$(comma)--wrap=dlopen,-pie) -Wl,-z,relro,-z,now \
-	-Wl,--gc-sections
+	-Wl,--gc-sections,--as-needed
 endif
 
 # Asked once, and only when something is compiled, so that `make deps` works without pkg-config.
-PKGS := libarchive libcurl libcjson yaml-0.1 libcrypto libzstd zlib libnl-3.0
+PKGS := libarchive libcurl libcjson yaml-0.1 libcrypto libzstd zlib libnl-3.0 libevent libevent_openssl libssl
 pkg = $(shell $(PKG_CONFIG) $(1) $(PKGS))$(if $(filter 0,$(.SHELLSTATUS)),,$(error libraries are missing, run 'make deps'))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(call pkg,$(if $(STATIC),--static) --libs))$(PKG_LIBS)
 
 # -iquote: <archive.h> is libarchive's, "archive.h" would be ours.
-CPPFLAGS += -iquote lib -iquote installer -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+CPPFLAGS += -iquote lib -iquote installer -iquote controller -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-DFLATNET_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 -pthread -fno-common $(MODE) $(WARN) -ffile-prefix-map=$(CURDIR)/= \
 	$(PKG_CFLAGS) $(CFLAGS)
@@ -54,9 +54,10 @@ ALL_LIBS = $(PKG_LIBS) -lm -pthread
 objects = $(patsubst %,$(O)/obj/%.o,$(1))
 LIB_OBJ := $(call objects,$(wildcard lib/*.c lib/kube/*.c lib/netlink/*.c))
 INST_OBJ := $(call objects,$(filter-out installer/main.c,$(wildcard installer/*.c installer/*.S)))
+CTRL_OBJ := $(call objects,$(filter-out controller/main.c,$(wildcard controller/*.c)))
 STATIC_OBJ := $(if $(STATIC),$(call objects,$(wildcard lib/static/*.c)))
-ARCHIVES := $(O)/libinstaller.a $(O)/libflatnet.a
-PROGRAMS := $(O)/bin/flatnet
+ARCHIVES := $(O)/libinstaller.a $(O)/libcontroller.a $(O)/libflatnet.a
+PROGRAMS := $(O)/bin/flatnet $(O)/bin/network-controller
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
@@ -78,9 +79,11 @@ BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_
 all: $(PROGRAMS)
 $(PROGRAMS): | $(STATIC_OBJ)
 
-$(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(ARCHIVES)
+$(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(O)/libinstaller.a $(O)/libflatnet.a
+$(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $(O)/libflatnet.a
 $(O)/libflatnet.a: $(LIB_OBJ)
 $(O)/libinstaller.a: $(INST_OBJ)
+$(O)/libcontroller.a: $(CTRL_OBJ)
 
 # In a static program our names would meet the inner names of the libraries (libcrypto has an
 # err_cleanup of its own), so that there our part becomes one object that shows only main.
@@ -117,9 +120,9 @@ $(O)/tests/fuzz/%: $(O)/obj/tests/fuzz/%.c.o $(filter %.o,$(FUZZ_MAIN)) $(ARCHIV
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) $(filter -%,$(FUZZ_MAIN)) -o $@ $^ $(ALL_LIBS)
 
-$(O)/tests/tools/%: $(O)/obj/tests/tools/%.c.o
+$(O)/tests/tools/%: $(O)/obj/tests/tools/%.c.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
@@ -151,7 +154,7 @@ asan:
 cover:
 	$(Q)tests/lab/packages.sh build check cover
 	$(Q)$(SUB) O=$(O)/cover COVER=1 check
-	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/
+	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/ --filter controller/
 
 ## fuzz        every fuzzer for FUZZ_SECONDS (30), from a copy of its corpus; findings stay in O
 fuzz:

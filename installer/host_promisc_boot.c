@@ -203,8 +203,8 @@ static int plan_networkd(const struct host *h, struct host_plan *plan, const cha
 }
 
 /* A profile may switch the mode off whenever it comes up; then a script of the dispatcher has the
- * last word. It must be executable, and no one's but root's. The name of the NIC and the mode are in
- * lines of their own, so that who_sets goes by the unit. */
+ * last word. It must be executable, and no one's but root's. The name of the NIC and the mode are
+ * in lines of their own, so that who_sets goes by the unit. */
 static int plan_network_manager(const struct host *h, struct host_plan *plan, const char *ip,
                                 const char *link, struct err **e)
 {

@@ -236,33 +236,41 @@ static void response_start(struct http_response *resp, const struct http_request
     buf_init(&resp->body, req->max_body ? req->max_body : BODY_MAX_DEFAULT);
 }
 
+void http_transfer_set(struct http *h, struct http_transfer *t)
+{
+    t->curl = h->curl;
+    t->curl_text = h->text;
+    t->moved_at_ms = now_ms();
+    response_start(t->resp, t->req);
+    t->headers = header_list(t->req);
+    t->connection = http_set_connection(h, t->req);
+    (void)curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
+    set_options(t);
+}
+
+int http_transfer_end(struct http_transfer *t, CURLcode code, struct err **e)
+{
+    const struct http_request *req = t->req;
+    long status = 0;
+
+    curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connection);
+    (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    t->resp->status = (int)status;
+    log_debug("http method=%s url=%.*s status=%ld result=%d", req->method ? req->method : "GET",
+              (int)strcspn(req->url, "?"), req->url, status, (int)code);
+    if (t->failed < 0)
+        return t->failed;
+    return code == CURLE_OK ? 0 : http_transfer_error(t, code, e);
+}
+
 int http_do(struct http *h, const struct http_request *req, struct http_response *out_resp,
             struct err **e)
 {
-    struct http_transfer t = {.curl = h->curl,
-                              .curl_text = h->text,
-                              .req = req,
-                              .resp = out_resp,
-                              .e = e,
-                              .moved_at_ms = now_ms()};
-    struct curl_slist *headers = header_list(req), *connection;
-    long status = 0;
-    CURLcode code;
+    struct http_transfer t = {.req = req, .resp = out_resp, .e = e};
 
-    response_start(out_resp, req);
-    connection = http_set_connection(h, req);
-    (void)curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
-    set_options(&t);
-    code = curl_easy_perform(h->curl);
-    curl_slist_free_all(headers);
-    curl_slist_free_all(connection);
-    (void)curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-    out_resp->status = (int)status;
-    log_debug("http method=%s url=%.*s status=%ld result=%d", req->method ? req->method : "GET",
-              (int)strcspn(req->url, "?"), req->url, status, (int)code);
-    if (t.failed < 0)
-        return t.failed;
-    return code == CURLE_OK ? 0 : http_transfer_error(&t, code, e);
+    http_transfer_set(h, &t);
+    return http_transfer_end(&t, curl_easy_perform(h->curl), e);
 }
 
 void http_response_release(struct http_response *resp)

@@ -1,5 +1,6 @@
 #pragma once
-/* Shared by the files of lib/http*.c only. */
+/* Shared by the files of lib/http*.c, and with lib/kube/kube_io*.c, which runs many requests at a
+ * time. */
 #include "http.h"
 
 #include <curl/curl.h>
@@ -23,8 +24,14 @@ struct http_transfer {
     int64_t sent;
     int64_t moved; /* bytes in both directions when the clock below was set */
     int64_t moved_at_ms;
-    bool idle; /* ended because nothing moved */
+    bool idle;                               /* ended because nothing moved */
+    struct curl_slist *headers, *connection; /* for the time of the transfer */
 };
+
+/* All options of a request whose `req`, `resp` and `e` are set; they have to stay. */
+void http_transfer_set(struct http *h, struct http_transfer *t);
+/* It is over, with this verdict: the rest of what http_do does. */
+int http_transfer_end(struct http_transfer *t, CURLcode code, struct err **e);
 
 /* Resets the handle, then sets where and how to connect. Returns what has to live as long as the
  * options, for curl_slist_free_all, or NULL. */

@@ -43,9 +43,10 @@ int http_system_ca(struct buf *out, struct err **e)
     return system_file ? fs_read_file(system_file, out, e) : 0;
 }
 
+/* A copy, because certificates may be replaced while a transfer goes on. */
 static struct curl_blob blob_of(const struct buf *bytes)
 {
-    return (struct curl_blob){.data = bytes->data, .len = bytes->len, .flags = CURL_BLOB_NOCOPY};
+    return (struct curl_blob){.data = bytes->data, .len = bytes->len, .flags = CURL_BLOB_COPY};
 }
 
 static void set_trust(CURL *curl, const struct http_tls *tls)

@@ -1,4 +1,4 @@
-/* Requests to the API server, and its refusals in our words. */
+/* Requests to the API server, one at a time. */
 #include "kube_client.h"
 
 #include "json.h"
@@ -9,41 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_MAX 400
 #define NAME_MAX_LEN 253
-
-/* --- where the server is --- */
-
-/* "/prefix" of "https://host/prefix/", also "" of one without. */
-static char *path_of(const char *server)
-{
-    const char *authority = strstr(server, "://");
-    const char *path = authority ? strchr(authority + 3, '/') : NULL;
-    size_t len = path ? strlen(path) : 0;
-
-    while (len && path[len - 1] == '/')
-        len--;
-    return xstrndup(path ? path : "", len);
-}
-
-static int find_server(struct kube_client *c, struct err **e)
-{
-    const char *server = c->config->server, *tls_name = c->config->tls_name;
-    auto_free char *origin = strpbrk(server, "?#@") ? NULL : http_origin(server);
-    auto_free char *path = path_of(server);
-    const char *authority = origin ? strstr(origin, "://") + 3 : "";
-
-    if (!origin)
-        return err_set(e, -EINVAL, "'%s' is no http or https URL of an API server", server);
-    c->host = xasprintf("Host: %s", authority);
-    if (!tls_name || strncmp(origin, "https:", 6) != 0) {
-        c->server = xasprintf("%s%s", origin, path);
-        return 0;
-    }
-    c->connect_to = xstrdup(authority);
-    c->server = xasprintf("https://%s%s%s", tls_name, strrchr(authority, ':'), path);
-    return 0;
-}
 
 int kube_client_new(const struct kube_config *config, struct kube_client **out, struct err **e)
 {
@@ -51,13 +17,10 @@ int kube_client_new(const struct kube_config *config, struct kube_client **out, 
     int r;
 
     c->config = config;
-    c->tls = (struct http_tls){.ca_pem = config->ca.bytes.len ? &config->ca.bytes : NULL,
-                               .cert_pem = config->cert.bytes.len ? &config->cert.bytes : NULL,
-                               .key_pem = &config->key.bytes,
-                               .insecure = config->insecure};
+    c->tls = kube_config_tls(config);
     if (config->token.bytes.len)
         c->authorization = xasprintf("Authorization: Bearer %s", config->token.bytes.data);
-    r = find_server(c, e);
+    r = kube_server_find(config, &c->server, e);
     if (r < 0) {
         kube_client_free(c);
         return r;
@@ -72,9 +35,7 @@ void kube_client_free(struct kube_client *c)
     if (!c)
         return;
     http_free(c->http);
-    free(c->server);
-    free(c->connect_to);
-    free(c->host);
+    kube_server_release(&c->server);
     free(c->authorization);
     free(c);
 }
@@ -83,61 +44,23 @@ void kube_client_address(const struct kube_client *c, struct http_request *req)
 {
     req->tls = &c->tls;
     req->proxy = c->config->proxy;
-    req->connect_to = c->connect_to;
-}
-
-/* --- answers --- */
-
-char *kube_clean_text(const char *text, size_t len)
-{
-    char *copy;
-
-    while (len && (unsigned char)text[len - 1] <= ' ')
-        len--;
-    copy = xstrndup(text, len < TEXT_MAX ? len : TEXT_MAX);
-    for (char *p = copy; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = ' ';
-    return copy;
-}
-
-static int number_of(int status)
-{
-    switch (status) {
-    case 401:
-    case 403:
-        return -EKEYREJECTED;
-    case 404:
-        return -ENOENT;
-    case 409:
-        return -EAGAIN;
-    default:
-        return -EREMOTEIO;
-    }
+    req->no_proxy = c->config->no_proxy;
+    req->connect_to = c->server.connect_to;
 }
 
 int kube_refused(const struct kube_client *c, const struct http_response *resp, struct err **e)
 {
     auto_json cJSON *tree = NULL;
-    const char *reason = NULL, *message = NULL;
-    auto_free char *text = NULL, *name = NULL;
 
-    if (resp->body.len && json_parse(resp->body.data, resp->body.len, &tree, NULL) == 0) {
-        reason = json_get_str(tree, "reason");
-        message = json_get_str(tree, "message");
-    }
-    name = kube_clean_text(reason ? reason : "", reason ? strlen(reason) : 0);
-    text = message ? kube_clean_text(message, strlen(message))
-                   : kube_clean_text(resp->body.data, tree ? 0 : resp->body.len);
-    return err_set(e, number_of(resp->status), "'%s' answered %d%s%s%s%s", c->config->server,
-                   resp->status, *name ? " " : "", name, *text ? ": " : "", text);
+    (void)json_parse(resp->body.data, resp->body.len, &tree, NULL);
+    return kube_status_refused(c->config->server, resp->status, tree, &resp->body, e);
 }
 
 int kube_get(struct kube_client *c, const char *path, cJSON **out, struct err **e)
 {
-    const char *headers[] = {"Accept: application/json", c->host, c->authorization, NULL};
+    const char *headers[] = {"Accept: application/json", c->server.host, c->authorization, NULL};
     auto_response struct http_response resp = HTTP_RESPONSE_INIT;
-    auto_free char *url = xasprintf("%s%s", c->server, path);
+    auto_free char *url = xasprintf("%s%s", c->server.url, path);
     struct http_request req = {.url = url, .headers = headers, .max_body = KUBE_BODY_MAX};
     int r;
 

@@ -281,7 +281,7 @@ static int read_context(const struct reading *r, const char *name, struct kube_c
     return result;
 }
 
-static void init(struct kube_config *c)
+void kube_config_init(struct kube_config *c)
 {
     *c = (struct kube_config){.context = NULL};
     buf_init(&c->ca.bytes, KUBE_CONFIG_MAX);
@@ -299,7 +299,7 @@ int kube_config_parse(const struct kube_source *sources, size_t n, const char *c
     struct kube_config c;
     int r;
 
-    init(&c);
+    kube_config_init(&c);
     r = parse_trees(&reading, e);
     if (r == 0)
         r = read_context(&reading, context, &c, e);

@@ -28,6 +28,7 @@ struct kube_config {
     char *tls_name; /* whom the server's certificate is for, where that is not its host; or NULL */
     char *proxy;    /* proxy-url, or NULL */
     bool insecure;  /* the server's certificate is not verified */
+    bool no_proxy;  /* the proxies of the environment do not count */
     struct kube_part ca; /* PEM; neither bytes nor file: the system's set */
     struct kube_part cert, key;
     struct kube_part token; /* a file counts before the token that stands beside it */

@@ -44,7 +44,7 @@ static char *exec_url(const struct kube_client *c, const struct kube_exec *x)
     struct buf url;
 
     buf_init(&url, URL_MAX);
-    (void)buf_addf(&url, "%s/api/v1/namespaces/", c->server);
+    (void)buf_addf(&url, "%s/api/v1/namespaces/", c->server.url);
     http_url_encode(&url, x->namespace);
     (void)buf_addstr(&url, "/pods/");
     http_url_encode(&url, x->pod);
@@ -62,7 +62,7 @@ static int open_session(struct kube_client *c, struct session *s, struct err **e
 {
     auto_free char *url = exec_url(c, s->x);
     auto_free char *headers =
-        xasprintf("%s\r\n%s%s", c->host, c->authorization ? c->authorization : "",
+        xasprintf("%s\r\n%s%s", c->server.host, c->authorization ? c->authorization : "",
                   c->authorization ? "\r\n" : "");
     struct ws_request req = {.http = {.url = url},
                              .headers = headers,

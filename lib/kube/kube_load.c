@@ -5,7 +5,6 @@
 #include "kube_internal.h"
 #include "mem.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,20 +89,14 @@ static int load(struct kube_part *part, const char *what, struct err **e)
     return r < 0 ? err_wrap(e, "%s of the kubeconfig", what) : 0;
 }
 
-/* Ends of lines around a token are not part of it. */
 static int load_token(struct kube_part *token, struct err **e)
 {
     int r = load(token, "token", e);
-    char *text = token->bytes.data;
 
-    if (r < 0 || !token->bytes.len)
-        return r;
-    while (token->bytes.len && isspace((unsigned char)text[token->bytes.len - 1]))
-        text[--token->bytes.len] = '\0';
-    if (!token->bytes.len || strlen(text) != token->bytes.len || !kube_config_is_word(text))
-        return err_set(e, -EINVAL, "no token is in '%s'",
-                       token->file ? token->file : "the kubeconfig");
-    return 0;
+    if (r == 0 && token->bytes.len && !kube_config_trim_token(&token->bytes))
+        r = err_set(e, -EINVAL, "no token is in '%s'",
+                    token->file ? token->file : "the kubeconfig");
+    return r;
 }
 
 int kube_config_load(const char *path, const char *context, struct kube_config *out, struct err **e)

@@ -7,7 +7,7 @@ set -euo pipefail
 
 declare -A groups=(
     [build]="build-essential pkg-config libarchive-dev libcurl4-openssl-dev libyaml-dev
-        libcjson-dev libssl-dev libzstd-dev zlib1g-dev libnl-3-dev libnl-route-3-dev"
+        libcjson-dev libssl-dev libzstd-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libevent-dev uthash-dev libbsd-dev"
     [lab]="docker.io containerd runc iptables docker-registry skopeo umoci apache2-utils
         busybox-static jq curl socat openssl ca-certificates python3 xz-utils zstd iproute2"
     [kube]="etcd-server dpkg-dev debian-archive-keyring make rsync jq gcc libc6-dev"

@@ -1,0 +1,322 @@
+/* A pod gets its address: intent, MacvlanIP, labels. */
+#include "ctl_work.h"
+
+#include "json.h"
+#include "kube/kube_loop.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOT_READY_MS 1000 /* a subnet that is being taken over wakes its pods earlier */
+
+static void count(struct work *w, const char *result)
+{
+    metrics_add(w->p->c->metrics, METRIC_ALLOCATIONS, result, NULL, 1);
+}
+
+/* --- labels: the last step --- */
+
+static void on_labelled(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+
+    w->call = NULL;
+    /* The pod is gone, or another one bears its name by now. */
+    if (reply->status == 0 || reply->status == -ENOENT || !work_pod(w))
+        work_done(w);
+    else
+        work_retry(w, "write its labels", reply);
+}
+
+void give_labels(struct work *w, struct ip_addr ip, const struct ip_mac *mac)
+{
+    const struct ctl_pod *pod = work_pod(w);
+    auto_annot_request struct annot_request request = {.subnet = NULL};
+    auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
+    auto_json cJSON *patch = cJSON_CreateObject();
+    auto_free char *path = NULL;
+    cJSON *meta, *labels;
+
+    if (!pod || annot_parse(pod->annotations, &request, &refusal) != 1) {
+        work_done(w);
+        return;
+    }
+    labels = annot_labels(&request, ip, mac);
+    meta = cJSON_AddObjectToObject(patch, "metadata");
+    cJSON_AddItemToObject(meta, "labels", labels);
+    if (ctl_pod_has_labels(pod, labels) || !ctl_may_write(w->p->c)) {
+        work_done(w);
+        return;
+    }
+    json_add_str(meta, "uid", w->pod_uid);
+    path = xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
+    w->call = ctl_send(w->p->c, "PATCH", path, take(patch), on_labelled, w);
+}
+
+/* --- the MacvlanIP --- */
+
+/* One of that name is there: our own, of an answer that got lost, or that of an earlier pod. */
+static void on_existing(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const char *uid = json_get_str(json_get_obj(reply->body, "spec"), "podId");
+
+    w->call = NULL;
+    if (reply->status == 0 && uid && !strcmp(uid, w->pod_uid))
+        ctl_ips_put(w->p->c->ips, reply->body);
+    work_retry(w, "make its MacvlanIP", reply);
+}
+
+static void on_created(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const struct ctl_pod *pod = work_pod(w);
+    const struct ledger_intent *intent = ledger_find_intent(w->p->c->ledger, w->pod_uid);
+    struct annot_pair pair;
+
+    w->call = NULL;
+    if (reply->status == -EEXIST) {
+        auto_free char *path = work_ip_path(w);
+        w->call = ctl_send(w->p->c, "GET", path, NULL, on_existing, w);
+        return;
+    }
+    if (reply->status < 0) {
+        count(w, "error");
+        work_retry(w, "make its MacvlanIP", reply);
+        return;
+    }
+    count(w, "success");
+    if (!pod || !intent) {
+        work_done(w);
+        return;
+    }
+    metrics_observe(w->p->c->metrics, METRIC_ALLOCATION_DURATION, NULL, NULL,
+                    (double)(kube_now_us() - pod->seen_us) / 1e6);
+    pair = intent->pair;
+    /* What was made counts from now on; the watch will say the same. */
+    ctl_ips_put(w->p->c->ips, reply->body);
+    give_labels(w, pair.ip, pair.has_mac ? &pair.mac : NULL);
+}
+
+static cJSON *make_ip(const struct work *w, const struct ctl_pod *pod,
+                      const struct ledger_intent *intent, const struct annot_request *request)
+{
+    const struct subnet *subnet = ledger_subnet(intent->net);
+    struct macvlanip_spec spec = {.namespace = pod->svc->namespace,
+                                  .pod_name = pod->svc->name,
+                                  .pod_uid = pod->svc->uid,
+                                  .set_name = pod->set_name,
+                                  .set_uid = pod->set_uid,
+                                  .project =
+                                      ctl_spaces_project(w->p->c->spaces, pod->svc->namespace),
+                                  .workload = pod->workload,
+                                  .subnet = subnet,
+                                  .ip = intent->pair.ip,
+                                  .mac = intent->pair.has_mac ? &intent->pair.mac : NULL,
+                                  .is_auto = request->n_ips == 0,
+                                  .is_delayed = request->n_ips == 0 && !pod->set_uid &&
+                                                subnet->delay_reuse_ms > 0};
+
+    return macvlanip_build(&spec);
+}
+
+static void create(struct work *w)
+{
+    struct ctl *c = w->p->c;
+    const struct ctl_pod *pod = work_pod(w);
+    const struct ledger_intent *intent = ledger_find_intent(c->ledger, w->pod_uid);
+    auto_annot_request struct annot_request request = {.subnet = NULL};
+    auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
+    auto_free char *path = NULL;
+
+    /* What has changed meanwhile has queued the key already. */
+    if (!pod || !intent || annot_parse(pod->annotations, &request, &refusal) != 1 ||
+        !ctl_may_write(c)) {
+        work_done(w);
+        return;
+    }
+    path = xasprintf("/apis/macvlan.cluster.cattle.io/v1/namespaces/%s/macvlanips",
+                     pod->svc->namespace);
+    w->call = ctl_send(c, "POST", path, make_ip(w, pod, intent, &request), on_created, w);
+}
+
+/* --- the MacvlanIP of an earlier pod of this name --- */
+
+static void on_replaced(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+
+    w->call = NULL;
+    if (reply->status < 0 && reply->status != -ENOENT)
+        work_retry(w, "delete the MacvlanIP of the pod before", reply);
+    else if (w->is_inherited)
+        create(w);
+    else
+        work_done(w); /* its end queues the key */
+}
+
+static void replace(struct work *w)
+{
+    auto_free char *path = work_ip_path(w);
+
+    if (ctl_may_write(w->p->c))
+        w->call = ctl_delete(w->p->c, path, w->ip_uid, on_replaced, w);
+}
+
+static void on_intended(void *arg, int status)
+{
+    struct work *w = arg;
+
+    if (status < 0)
+        work_retry_after(w, 100);
+    else if (w->ip_uid)
+        replace(w);
+    else
+        create(w);
+}
+
+void give_intended(struct work *w)
+{
+    struct ledger_intent *intent = ledger_find_intent(w->p->c->ledger, w->pod_uid);
+
+    if (intent->is_written)
+        on_intended(w, 0);
+    else
+        ctl_subnets_write(w->p->c->subnets, ledger_subnet(intent->net)->name, on_intended, w);
+}
+
+/* A pod of a StatefulSet goes on with what the one before had, if it may. */
+static bool may_inherit(const struct ctl_pod *pod, const struct macvlanip *ip,
+                        const struct annot_request *r)
+{
+    if (ip->owner != MACVLANIP_STATEFULSET || !pod->set_uid ||
+        strcmp(ip->owner_uid, pod->set_uid) || strcmp(ip->subnet, r->subnet) || !ip->ip.family)
+        return false;
+    for (size_t i = 0; i < r->n_ips; i++)
+        if (ip_compare(r->ips[i], ip->ip) == 0)
+            return true;
+    return r->n_ips == 0;
+}
+
+static void take_place(struct work *w, const struct ctl_pod *pod, const struct macvlanip *ip,
+                       const struct annot_request *r)
+{
+    struct ledger_net *net = ledger_find_subnet(w->p->c->ledger, r->subnet);
+    struct ledger_intent intent = {.pod_uid = w->pod_uid, .pod_key = w->key};
+
+    w->ip_uid = xstrdup(ip->uid);
+    if (!net || !may_inherit(pod, ip, r)) {
+        replace(w);
+        return;
+    }
+    w->is_inherited = true;
+    intent.pair = (struct annot_pair){ip->ip, ip->mac, ip->has_mac};
+    (void)ledger_intend(w->p->c->ledger, net, &intent);
+    give_intended(w);
+}
+
+/* The pod that the store shows may be older than the MacvlanIP. */
+static void on_confirmed(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const struct ctl_pod *pod = work_pod(w);
+    const struct macvlanip *ip = ctl_ips_get(w->p->c->ips, w->key);
+    const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
+    auto_annot_request struct annot_request request = {.subnet = NULL};
+    auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
+
+    w->call = NULL;
+    if (reply->status < 0 && reply->status != -ENOENT)
+        work_retry(w, "look at the pod", reply);
+    else if (reply->status < 0 || !uid || strcmp(uid, w->pod_uid) || !pod || !ip ||
+             annot_parse(pod->annotations, &request, &refusal) != 1)
+        work_done(w); /* an event is on its way */
+    else
+        take_place(w, pod, ip, &request);
+}
+
+/* --- the address --- */
+
+static void refuse(struct work *w, const struct ctl_pod *pod, const struct annot_request *r,
+                   const struct annot_refusal *refusal)
+{
+    count(w, "refused");
+    pods_warn(w->p, pod, refusal->reason, refusal->text);
+    if (r->subnet)
+        pods_wait(w->p, pod, r);
+    work_done(w);
+}
+
+/* Conflicting subnets would give the same address twice. */
+static int check_conflict(struct ctl *c, const struct ledger_net *net,
+                          struct annot_refusal *out_refusal)
+{
+    auto_free char *why = NULL;
+
+    if (!ledger_conflict(c->ledger, net, &why))
+        return 0;
+    out_refusal->reason = ANNOT_SUBNET_ERROR;
+    out_refusal->text = xasprintf("%s; give them ranges that do not meet", why);
+    return -EAGAIN;
+}
+
+static int pick(struct work *w, const struct ctl_pod *pod, const struct annot_request *r,
+                struct annot_refusal *out_refusal)
+{
+    struct ctl *c = w->p->c;
+    struct ledger_net *net = ledger_find_subnet(c->ledger, r->subnet);
+    struct ledger_intent who = {.pod_uid = w->pod_uid, .pod_key = w->key};
+    int e = annot_check_subnet(r->subnet, net ? ledger_subnet(net) : NULL, out_refusal);
+
+    if (e == 0)
+        e = annot_check_project(ledger_subnet(net), pod->svc->name,
+                                ctl_spaces_project(c->spaces, pod->svc->namespace), out_refusal);
+    if (e == 0)
+        e = check_conflict(c, net, out_refusal);
+    return e == 0 ? ledger_pick(c->ledger, net, r, &who, out_refusal) : e;
+}
+
+static void give(struct work *w, const struct ctl_pod *pod, const struct annot_request *r)
+{
+    auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
+    auto_free char *warning = annot_long_list(r);
+
+    if (warning)
+        pods_warn(w->p, pod, ANNOT_IP_ERROR, warning);
+    if (!ledger_find_intent(w->p->c->ledger, w->pod_uid)) {
+        if (ledger_find_subnet(w->p->c->ledger, r->subnet) &&
+            !ctl_subnets_is_ready(w->p->c->subnets, r->subnet)) {
+            pods_wait(w->p, pod, r);
+            work_retry_after(w, NOT_READY_MS);
+            return;
+        }
+        if (pick(w, pod, r, &refusal) < 0) {
+            refuse(w, pod, r, &refusal);
+            return;
+        }
+    }
+    give_intended(w);
+}
+
+void give_begin(struct work *w)
+{
+    const struct ctl_pod *pod = work_pod(w);
+    const struct macvlanip *ip = ctl_ips_get(w->p->c->ips, w->key);
+    auto_annot_request struct annot_request request = {.subnet = NULL};
+    auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
+
+    if (annot_parse(pod->annotations, &request, &refusal) != 1) {
+        refuse(w, pod, &request, &refusal);
+    } else if (ip && ip->is_deleting) {
+        gone_begin(w, ip);
+    } else if (ip) {
+        auto_free char *path =
+            xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
+        w->call = ctl_send(w->p->c, "GET", path, NULL, on_confirmed, w);
+    } else {
+        give(w, pod, &request);
+    }
+}

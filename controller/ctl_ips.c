@@ -1,0 +1,221 @@
+/* MacvlanIPs as they are: the ledger follows them, and whoever they belong to is looked at. */
+#include "ctl.h"
+#include "macvlanip.h"
+
+#include "buf.h"
+#include "http.h"
+#include "kube/kube_loop.h"
+#include "kube/kube_stream.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MACVLANIPS "/apis/macvlan.cluster.cattle.io/v1/macvlanips"
+#define PAGE 500
+#define PATH_MAX_LEN 16384
+#define READ_TIMEOUT_MS 60000
+
+struct ctl_ips {
+    struct ctl *c;
+    struct kube_informer *informer;
+    struct reading *readings;
+};
+
+static void *parse(void *arg, const cJSON *object)
+{
+    struct macvlanip *ip;
+    auto_err struct err *e = NULL;
+
+    (void)arg;
+    if (macvlanip_parse(object, &ip, &e) == 0)
+        return ip;
+    log_warn("a MacvlanIP cannot be used: %s", err_text(e));
+    return NULL;
+}
+
+static void put(struct ledger *ledger, const struct macvlanip *ip)
+{
+    struct ledger_ip entry = {ip->uid, ip->subnet, ip->pod_uid, ip->ip,
+                              ip->has_mac ? &ip->mac : NULL};
+
+    ledger_put_ip(ledger, &entry);
+}
+
+void ctl_ips_put(struct ctl_ips *p, const cJSON *object)
+{
+    struct macvlanip *ip;
+
+    if (macvlanip_parse(object, &ip, NULL) < 0)
+        return;
+    put(p->c->ledger, ip);
+    macvlanip_free(ip);
+}
+
+/* What is left of the time that an address rests, for one whose object had to go early. */
+static int64_t rests_until(const struct macvlanip *ip)
+{
+    int64_t left_s = ip->reuse_at_s - time(NULL);
+
+    return ip->reuse_at_s && left_s > 0 ? kube_now_ms() + left_s * 1000 : 0;
+}
+
+static void on_changed(void *arg, const char *key, const void *before, const void *now)
+{
+    struct ctl_ips *p = arg;
+    const struct macvlanip *was = before, *is = now;
+
+    if (is)
+        put(p->c->ledger, is);
+    else
+        ledger_remove_ip(p->c->ledger, was->uid, rests_until(was));
+    ctl_subnets_touch(p->c->subnets, is ? is->subnet : was->subnet);
+    if (p->c->pods)
+        ctl_pods_add(p->c->pods, key);
+}
+
+/* --- reading them all --- */
+
+struct reading {
+    struct ctl_ips *p;
+    struct kube_call *call;
+    struct kube_list_reader reader;
+    void (*done)(struct ctl *c, const struct err *e);
+    struct reading *next;
+};
+
+static void end_reading(struct reading *r, const struct err *e)
+{
+    struct reading **at = &r->p->readings;
+
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    if (r->done)
+        r->done(r->p->c, e);
+    kube_call_cancel(r->call);
+    kube_list_reader_release(&r->reader);
+    free(r);
+}
+
+static int on_item(void *arg, const cJSON *object, struct err **e)
+{
+    struct reading *r = arg;
+
+    (void)e;
+    ctl_ips_put(r->p, object);
+    return 0;
+}
+
+static int on_bytes(void *arg, const void *bytes, size_t len, struct err **e)
+{
+    struct reading *r = arg;
+
+    return kube_list_reader_feed(&r->reader, bytes, len, e);
+}
+
+static void ask_page(struct reading *r, const char *token);
+
+static void on_page(void *arg, const struct kube_reply *reply)
+{
+    struct reading *r = arg;
+    auto_err struct err *e = NULL;
+    auto_free char *token = NULL;
+
+    r->call = NULL;
+    if (reply->status < 0 || kube_list_reader_end(&r->reader, &e) < 0) {
+        end_reading(r, reply->status < 0 ? reply->err : e);
+        return;
+    }
+    token = xstrdup(r->reader.continue_token);
+    if (!token) {
+        end_reading(r, NULL);
+        return;
+    }
+    kube_list_reader_release(&r->reader);
+    ask_page(r, token);
+}
+
+/* Without a resourceVersion, so that the answer comes from etcd and not from a cache that may be
+ * behind. */
+static void ask_page(struct reading *r, const char *token)
+{
+    auto_buf struct buf path;
+    struct kube_request request = {.timeout_ms = READ_TIMEOUT_MS, .sink = on_bytes, .sink_arg = r};
+
+    buf_init(&path, PATH_MAX_LEN);
+    (void)buf_addf(&path, MACVLANIPS "?limit=%d", PAGE);
+    if (token) {
+        (void)buf_addstr(&path, "&continue=");
+        http_url_encode(&path, token);
+    }
+    request.path = path.data;
+
+    kube_list_reader_init(&r->reader, on_item, r);
+    r->call = kube_io_send(r->p->c->io, &request, on_page, r);
+}
+
+void ctl_ips_read_all(struct ctl_ips *p, void (*done)(struct ctl *c, const struct err *e))
+{
+    struct reading *r = xcalloc(1, sizeof(*r));
+
+    r->p = p;
+    r->done = done;
+    r->next = p->readings;
+    p->readings = r;
+    ask_page(r, NULL);
+}
+
+/* --- the part --- */
+
+static bool check_one(void *arg, const char *key, const void *value)
+{
+    struct ctl_ips *p = arg;
+
+    (void)value;
+    ctl_pods_add(p->c->pods, key);
+    return true;
+}
+
+void ctl_ips_check_all(struct ctl_ips *p)
+{
+    kube_informer_each(p->informer, check_one, p);
+}
+
+const struct macvlanip *ctl_ips_get(const struct ctl_ips *p, const char *key)
+{
+    return kube_informer_get(p->informer, key);
+}
+
+bool ctl_ips_has_synced(const struct ctl_ips *p)
+{
+    return kube_informer_has_synced(p->informer);
+}
+
+struct ctl_ips *ctl_ips_new(struct ctl *c)
+{
+    static const struct kube_informer_ops ops = {.parse = parse,
+                                                 .changed = on_changed,
+                                                 .synced = ctl_on_synced,
+                                                 .failed = ctl_on_list_failed};
+    struct ctl_ips *p = xcalloc(1, sizeof(*p));
+
+    p->c = c;
+    p->informer = ctl_informer(c, MACVLANIPS, NULL, &ops, p);
+    return p;
+}
+
+void ctl_ips_free(struct ctl_ips *p)
+{
+    if (!p)
+        return;
+    while (p->readings) {
+        p->readings->done = NULL;
+        end_reading(p->readings, NULL);
+    }
+    kube_informer_free(p->informer);
+    free(p);
+}
