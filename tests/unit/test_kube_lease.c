@@ -149,16 +149,17 @@ static void end(struct scene *s)
     event_base_free(s->base);
 }
 
-/* 1 s without a renewal, of which a leader takes 0.6; attempts every 0.1 s. */
+/* 4 s without a renewal, of which a leader takes 3; attempts every 0.3 s. Long enough for a machine
+ * that does much else. */
 static void stand(struct scene *s, struct candidate *c, const char *name, enum kube_lease_kind kind)
 {
     struct kube_lease_options options = {.kind = kind,
                                          .ns = "kube-system",
                                          .name = "net-ctl",
                                          .identity = c->name,
-                                         .lease_ms = 1000,
-                                         .renew_ms = 600,
-                                         .retry_ms = 100,
+                                         .lease_ms = 4000,
+                                         .renew_ms = 3000,
+                                         .retry_ms = 300,
                                          .started = started,
                                          .lost = lost,
                                          .observed = observed,
@@ -186,23 +187,23 @@ static void leads_and_hands_over(void **state)
         assert_int_equal(kube_lease_age_ms(a.l), -1);
         loop_until(s.base, a.n_started);
         assert_int_equal(a.transitions, 0);
-        assert_in_range(kube_lease_age_ms(a.l), 0, 200);
+        assert_in_range(kube_lease_age_ms(a.l), 0, 2000);
         stand(&s, &b, "b", kinds[i]);
         loop_until(s.base, *b.holder);
         assert_string_equal(kube_lease_holder(b.l), "a");
         s.n_gets = s.n_puts = 0;
-        loop_for_ms(s.base, 1500);
+        loop_for_ms(s.base, 4500);
         assert_int_equal(b.n_started, 0);
         assert_true(kube_lease_is_held_now(a.l));
-        assert_in_range(s.n_puts, 5, 16); /* a renews without asking */
-        assert_in_range(s.n_gets, 5, 20);
+        assert_in_range(s.n_puts, 3, 20); /* a renews without asking */
+        assert_in_range(s.n_gets, 3, 25);
 
         kube_lease_release(a.l, released, &a);
         assert_false(kube_lease_is_held_now(a.l));
         assert_int_equal(a.n_released, 0);
         began = kube_now_ms();
         loop_until(s.base, b.n_started);
-        assert_true(kube_now_ms() - began < 900);
+        assert_true(kube_now_ms() - began < 3000);
         assert_int_equal(b.transitions, 1);
         assert_int_equal(a.n_released, 1);
         assert_int_equal(a.release_status, 0);
@@ -228,7 +229,7 @@ static void takes_over_what_has_run_out(void **state)
     kube_lease_free(a.l);
     died = kube_now_ms();
     loop_until(s.base, b.n_started);
-    assert_in_range(kube_now_ms() - died, 800, 3000);
+    assert_in_range(kube_now_ms() - died, 3500, 12000);
     assert_int_equal(b.transitions, 1);
     kube_lease_free(b.l);
     end(&s);
@@ -251,7 +252,7 @@ static void loses_when_it_cannot_renew(void **state)
         if (mode == 2)
             fake_stop(&s.fake);
         loop_until(s.base, a.n_lost);
-        assert_in_range(kube_now_ms() - began, 400, 2500);
+        assert_in_range(kube_now_ms() - began, 2000, 10000);
         assert_non_null(strstr(a.lost_text, "could not be renewed"));
         assert_true(a.n_failed > 1);
         assert_false(kube_lease_is_held_now(a.l));
@@ -281,7 +282,7 @@ static void survives_short_troubles(void **state)
         if (i < 2)
             loop_until(s.base, a.n_failed == before + 2);
         s.is_down = s.holds = false;
-        loop_for_ms(s.base, 500);
+        loop_for_ms(s.base, 1000);
         assert_true(kube_lease_is_held_now(a.l));
     }
     assert_int_equal(a.n_lost, 0);
@@ -317,7 +318,7 @@ static void knows_after_a_sleep(void **state)
     begin(&s);
     stand(&s, &a, "a", KUBE_LEASE);
     loop_until(s.base, a.n_started);
-    (void)usleep(650000);
+    (void)usleep(3100000);
     assert_false(kube_lease_is_held_now(a.l));
     loop_until(s.base, a.n_lost);
     kube_lease_free(a.l);
@@ -333,12 +334,12 @@ static void believes_no_clock_but_its_own(void **state)
 
     (void)state;
     begin(&s);
-    keep(&s, "{\"metadata\":{},\"spec\":{\"holderIdentity\":\"x\",\"leaseDurationSeconds\":1,"
+    keep(&s, "{\"metadata\":{},\"spec\":{\"holderIdentity\":\"x\",\"leaseDurationSeconds\":4,"
              "\"renewTime\":\"2001-01-01T00:00:00.000000Z\",\"leaseTransitions\":4,"
              "\"other\":[1]},\"more\":true}");
     stand(&s, &a, "a", KUBE_LEASE);
     loop_until(s.base, a.n_started);
-    assert_in_range(kube_now_ms() - began, 950, 3000);
+    assert_in_range(kube_now_ms() - began, 3500, 12000);
     assert_int_equal(a.transitions, 5);
     /* What it does not know stays. */
     assert_non_null(cJSON_GetObjectItem(s.object, "more"));
