@@ -239,11 +239,12 @@ has_ips_at_least() {
 }
 
 @test "a clean stop hands over at once" {
-    start one
-    lab_wait 30 leads one
-    start two
+    local -a long=(--leader-elect-lease-duration 60 --leader-elect-renew-deadline 50)
+    start one "${long[@]}"
+    lab_wait 60 leads one
+    start two "${long[@]}"
     lab_stop one
-    lab_wait 3 leads two
+    lab_wait 30 leads two
     subnet f1 10.6.0.0/24 | kubectl apply -f - >/dev/null
     pod p auto f1 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address p 10.6.0.2/24

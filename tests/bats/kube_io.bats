@@ -150,9 +150,9 @@ ended_twice() {
 
 # --- leases ---
 
-# hold NAME KIND IDENTITY: a candidate with 3 s, 2 s and 0.4 s.
+# hold NAME KIND IDENTITY: a candidate with 10 s, 8 s and 0.8 s, times that a busy machine keeps too.
 hold() {
-    start "$1" lease "$2" "$ns" net-ctl "$3" 3000 2000 400
+    start "$1" lease "$2" "$ns" net-ctl "$3" 10000 8000 800
 }
 
 # when NAME PATTERN: the time in ms of the first such line.
@@ -175,15 +175,15 @@ now_ms() {
         lab_stop probe
         say_soon ' released 0$'
         say_soon ' started 1$' other
-        (($(when other ' started') - began < 1000)) || fail "clean: $(cat "$said" "$LAB_DIR/other.log")"
+        (($(when other ' started') - began < 7000)) || fail "clean: $(cat "$said" "$LAB_DIR/other.log")"
 
         hold probe "$kind" three
         say_soon "holder 'two'"
         began=$(now_ms)
         lab_stop other KILL
         say_soon ' started 2$'
-        (($(when probe ' started') - began < 5000)) || fail "kill: $(cat "$said")"
-        (($(when probe ' started') - began > 2000)) || fail "too early: $(cat "$said")"
+        (($(when probe ' started') - began < 20000)) || fail "kill: $(cat "$said")"
+        (($(when probe ' started') - began > 8000)) || fail "too early: $(cat "$said")"
         lab_stop probe
     done
     kubectl get configmap -n "$ns" net-ctl \
