@@ -54,6 +54,23 @@ struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, k
     return ctl_send(c, "DELETE", path, options, on_done, arg);
 }
 
+cJSON *ctl_finalizer_patch(const cJSON *object, const char *finalizer, bool is_wanted)
+{
+    const cJSON *meta = json_get_obj(object, "metadata"), *item;
+    cJSON *patch = cJSON_CreateObject(), *to = cJSON_AddObjectToObject(patch, "metadata"), *list;
+
+    json_add_str(to, "resourceVersion", json_get_str(meta, "resourceVersion"));
+    list = cJSON_AddArrayToObject(to, "finalizers");
+    cJSON_ArrayForEach(item, json_get_arr(meta, "finalizers"))
+    {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, finalizer) != 0)
+            cJSON_AddItemToArray(list, cJSON_Duplicate(item, 1));
+    }
+    if (is_wanted)
+        cJSON_AddItemToArray(list, cJSON_CreateString(finalizer));
+    return patch;
+}
+
 const char *ctl_split(const char *key, char **out_ns)
 {
     const char *slash = strchr(key, '/');

@@ -70,6 +70,9 @@ struct kube_call *ctl_send(struct ctl *c, const char *method, const char *path, 
 /* DELETE of one object, and of no other that bears its name now. */
 struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, kube_done on_done,
                              void *arg);
+/* The merge-patch of an object that was just read: the finalizers of others, which a merge-patch
+ * replaces as one list, and ours when it is wanted. */
+cJSON *ctl_finalizer_patch(const cJSON *object, const char *finalizer, bool is_wanted);
 /* "a/b" into its two words, which are borrowed from *out_ns (to be freed). */
 const char *ctl_split(const char *key, char **out_ns);
 /* How a request that failed goes on: logs it and has the key tried again. */

@@ -244,7 +244,7 @@ static void refuse(struct work *w, const struct ctl_pod *pod, const struct annot
                    const struct annot_refusal *refusal)
 {
     count(w, "refused");
-    pods_warn(w->p, pod, refusal->reason, refusal->text);
+    pods_warn(w->p, pod, TOLD_REFUSAL, refusal->reason, refusal->text);
     if (r->subnet)
         pods_wait(w->p, pod, r);
     work_done(w);
@@ -285,7 +285,7 @@ static void give(struct work *w, const struct ctl_pod *pod, const struct annot_r
     auto_free char *warning = annot_long_list(r);
 
     if (warning)
-        pods_warn(w->p, pod, ANNOT_IP_ERROR, warning);
+        pods_warn(w->p, pod, TOLD_LIST, ANNOT_IP_ERROR, warning);
     if (!ledger_find_intent(w->p->c->ledger, w->pod_uid)) {
         if (ledger_find_subnet(w->p->c->ledger, r->subnet) &&
             !ctl_subnets_is_ready(w->p->c->subnets, r->subnet)) {

@@ -25,39 +25,44 @@ static void on_step(void *arg, const struct kube_reply *reply)
 
 /* --- the time of rest: ipDelayReuse --- */
 
-static void patch_meta(struct work *w, const struct macvlanip *ip, cJSON *meta)
-{
-    auto_free char *path = work_ip_path(w);
-    cJSON *patch = cJSON_CreateObject();
-
-    json_add_str(meta, "uid", ip->uid);
-    cJSON_AddItemToObject(patch, "metadata", meta);
-    if (ctl_may_write(w->p->c))
-        w->call = ctl_send(w->p->c, "PATCH", path, patch, on_step, w);
-    else
-        cJSON_Delete(patch);
-}
-
 /* Until when its address rests, written down so that the next leader knows. */
 static void begin_rest(struct work *w, const struct macvlanip *ip, int64_t delay_ms)
 {
-    cJSON *meta = cJSON_CreateObject(), *annotations;
+    auto_free char *path = work_ip_path(w);
+    cJSON *patch = cJSON_CreateObject(), *meta = cJSON_AddObjectToObject(patch, "metadata");
     time_t until = time(NULL) + (time_t)((delay_ms + 999) / 1000);
     struct tm tm;
     char text[32];
 
     (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&until, &tm));
-    annotations = cJSON_AddObjectToObject(meta, "annotations");
-    json_add_str(annotations, MACVLANIP_DELAY_KEY, text);
-    patch_meta(w, ip, meta);
+    json_add_str(meta, "uid", ip->uid);
+    json_add_str(cJSON_AddObjectToObject(meta, "annotations"), MACVLANIP_DELAY_KEY, text);
+    w->call = ctl_send(w->p->c, "PATCH", path, patch, on_step, w);
+}
+
+static void on_rested(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
+    auto_free char *path = work_ip_path(w);
+
+    w->call = NULL;
+    if (reply->status < 0)
+        on_step(w, reply);
+    else if (!uid || strcmp(uid, w->ip_uid) != 0)
+        work_done(w); /* another one by now */
+    else if (ctl_may_write(w->p->c))
+        w->call = ctl_send(w->p->c, "PATCH", path,
+                           ctl_finalizer_patch(reply->body, MACVLANIP_DELAY_FINALIZER, false),
+                           on_step, w);
 }
 
 static void end_rest(struct work *w, const struct macvlanip *ip)
 {
-    cJSON *meta = cJSON_CreateObject();
+    auto_free char *path = work_ip_path(w);
 
-    cJSON_AddNullToObject(meta, "finalizers");
-    patch_meta(w, ip, meta);
+    w->ip_uid = xstrdup(ip->uid);
+    w->call = ctl_send(w->p->c, "GET", path, NULL, on_rested, w);
 }
 
 /* A pod of the same name cannot wait for the object; its address rests in the ledger then. */

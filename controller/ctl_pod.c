@@ -56,7 +56,6 @@ struct ctl_pod *ctl_pod_new(const cJSON *object, bool is_multus)
     if (!svc->is_macvlan)
         return pod;
     pod->annotations = our_annotations(annotations);
-    pod->resource_version = xstrdup(json_get_str(meta, "resourceVersion"));
     pod->workload = xstrdup(json_get_str(json_get_obj(meta, "labels"), MACVLANIP_WORKLOAD_LABEL));
     take_set(pod, meta);
     return pod;
@@ -74,7 +73,6 @@ void ctl_pod_free(void *value)
     free(pod->set_name);
     free(pod->set_uid);
     free(pod->workload);
-    free(pod->resource_version);
     free(pod);
 }
 

@@ -11,8 +11,7 @@ struct ctl_pod {
     char *half;               /* a warning: it has only a part of what its mode needs; or NULL */
     char *set_name, *set_uid; /* of its StatefulSet, or NULL */
     char *workload;           /* Rancher's label for what it belongs to, or NULL */
-    char *resource_version;
-    int64_t seen_us; /* when it came up first, for the time it waits */
+    int64_t seen_us;          /* when it came up first, for the time it waits */
 };
 
 /* NULL: no pod. */

@@ -84,7 +84,8 @@ static void drop_note(struct ctl_pods *p, struct note *n)
     HASH_DEL(p->notes, n);
     free(n->key);
     free(n->uid);
-    free(n->text);
+    for (size_t i = 0; i < TOLD_COUNT; i++)
+        free(n->texts[i]);
     free(n->subnet);
     free(n);
 }
@@ -106,17 +107,18 @@ static struct note *get_note(struct ctl_pods *p, const char *key, const char *ui
     return n;
 }
 
-void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, const char *reason, const char *text)
+void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, enum told what, const char *reason,
+               const char *text)
 {
     const struct svc_pod *svc = pod->svc;
     auto_free char *key = xasprintf("%s/%s", svc->namespace, svc->name);
     struct note *n = get_note(p, key, svc->uid);
     struct kube_event_object object = {"v1", "Pod", svc->namespace, svc->name, svc->uid, NULL};
 
-    if (n->text && !strcmp(n->text, text))
+    if (n->texts[what] && !strcmp(n->texts[what], text))
         return;
-    free(n->text);
-    n->text = xstrdup(text);
+    free(n->texts[what]);
+    n->texts[what] = xstrdup(text);
     log_info("%s: %s", key, text);
     kube_event_warn(p->c->events, &object, reason, "%s", text);
 }
@@ -163,7 +165,7 @@ static void handle_living(struct ctl_pods *p, const char *key, const struct ctl_
     struct work *w;
 
     if (pod->half)
-        pods_warn(p, pod, ANNOT_IP_ERROR, pod->half);
+        pods_warn(p, pod, TOLD_HALF, ANNOT_IP_ERROR, pod->half);
     if (!pod->svc->is_macvlan) {
         kube_queue_done(p->queue, key);
         return;
@@ -226,6 +228,11 @@ static void drop_promise(struct ctl_pods *p, const struct ctl_pod *before,
     ledger_drop_intent(p->c->ledger, (now ? now : before)->svc->uid);
 }
 
+static bool concerns_us(const struct ctl_pod *pod)
+{
+    return pod && (pod->svc->is_macvlan || pod->half);
+}
+
 static void on_changed(void *arg, const char *key, const void *before, const void *now)
 {
     struct ctl_pods *p = arg;
@@ -234,7 +241,7 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
     if (was && is)
         ((struct ctl_pod *)(uintptr_t)is)->seen_us = was->seen_us;
     drop_promise(p, was, is);
-    if ((was && was->svc->is_macvlan) || (is && (is->svc->is_macvlan || is->half)))
+    if (concerns_us(was) || concerns_us(is))
         kube_queue_add(p->queue, key);
 }
 
@@ -242,17 +249,11 @@ static void expire_one(void *arg, struct ledger_net *net)
 {
     struct ctl_pods *p = arg;
     struct alloc *alloc = ledger_alloc(net);
-    struct alloc_counts before, after;
+    int64_t now = kube_now_ms(), next = alloc ? alloc_expire(alloc, 0) : 0;
 
-    if (!alloc)
+    if (!next || next > now)
         return;
-    alloc_count(alloc, &before);
-    if (!before.cooling)
-        return;
-    (void)alloc_expire(alloc, kube_now_ms());
-    alloc_count(alloc, &after);
-    if (after.cooling == before.cooling)
-        return;
+    (void)alloc_expire(alloc, now);
     ctl_pods_wake(p, ledger_subnet(net)->name);
     ctl_subnets_touch(p->c->subnets, ledger_subnet(net)->name);
 }
@@ -308,7 +309,6 @@ void ctl_pods_start(struct ctl_pods *p)
 
 void ctl_pods_stop(struct ctl_pods *p)
 {
-    p->is_stopped = true;
     kube_queue_stop(p->queue);
 }
 

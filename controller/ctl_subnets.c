@@ -118,24 +118,6 @@ static void on_step(void *arg, const struct kube_reply *reply)
     step_end(arg, reply);
 }
 
-/* All finalizers of others, and ours when it is wanted: a merge-patch replaces the list. */
-static cJSON *finalizers_patch(const cJSON *object, bool is_wanted)
-{
-    const cJSON *meta = json_get_obj(object, "metadata"), *item;
-    cJSON *patch = cJSON_CreateObject(), *to = cJSON_AddObjectToObject(patch, "metadata"), *list;
-
-    json_add_str(to, "resourceVersion", json_get_str(meta, "resourceVersion"));
-    list = cJSON_AddArrayToObject(to, "finalizers");
-    cJSON_ArrayForEach(item, json_get_arr(meta, "finalizers"))
-    {
-        if (cJSON_IsString(item) && strcmp(item->valuestring, SUBNET_FINALIZER))
-            cJSON_AddItemToArray(list, cJSON_Duplicate(item, 1));
-    }
-    if (is_wanted)
-        cJSON_AddItemToArray(list, cJSON_CreateString(SUBNET_FINALIZER));
-    return patch;
-}
-
 static bool wants_finalizer(const struct ledger_net *net)
 {
     return ledger_holders(net) > 0;
@@ -152,8 +134,9 @@ static void on_read_finalizers(void *arg, const struct kube_reply *reply)
         step_end(step, reply);
         return;
     }
-    (void)ctl_send(c, "PATCH", path, finalizers_patch(reply->body, wants_finalizer(net)), on_step,
-                   step);
+    (void)ctl_send(c, "PATCH", path,
+                   ctl_finalizer_patch(reply->body, SUBNET_FINALIZER, wants_finalizer(net)),
+                   on_step, step);
 }
 
 /* --- one subnet --- */

@@ -17,9 +17,13 @@ struct work {
     struct work *prev, *next;
 };
 
-/* What people were told of a pod, and what it waits for. */
+/* What people are told of a pod: one text of each, as long as it stays the same. */
+enum told { TOLD_HALF, TOLD_LIST, TOLD_REFUSAL, TOLD_COUNT };
+
+/* What they were told, and what the pod waits for. */
 struct note {
-    char *key, *uid, *text, *subnet;
+    char *key, *uid, *subnet;
+    char *texts[TOLD_COUNT];
     bool is_waiting, is_auto;
     UT_hash_handle hh;
 };
@@ -31,7 +35,6 @@ struct ctl_pods {
     struct work *works;
     struct note *notes;
     struct event *expiry;
-    bool is_stopped;
 };
 
 struct work *work_new(struct ctl_pods *p, const char *key, const char *pod_uid);
@@ -45,8 +48,9 @@ const struct ctl_pod *work_pod(const struct work *w);
 /* Where its MacvlanIP is, to be freed. */
 char *work_ip_path(const struct work *w);
 
-/* Tells people, once for each text. */
-void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, const char *reason, const char *text);
+/* Tells people, if it is something new. */
+void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, enum told what, const char *reason,
+               const char *text);
 /* The pod waits until something changes about the subnet. */
 void pods_wait(struct ctl_pods *p, const struct ctl_pod *pod, const struct annot_request *r);
 

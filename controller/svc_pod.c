@@ -1,6 +1,8 @@
 /* Pods as services see them. */
 #include "svc_pod.h"
 
+#include "annot.h"
+
 #include "json.h"
 #include "mem.h"
 #include "svc_networks.h"
@@ -130,8 +132,7 @@ static void set_facts(struct svc_pod *p, const cJSON *metadata, const cJSON *sta
 {
     const cJSON *annotations = json_get_obj(metadata, "annotations");
 
-    p->is_macvlan =
-        json_get_str(annotations, SVC_IP_KEY) && json_get_str(annotations, SVC_SUBNET_KEY);
+    p->is_macvlan = json_get_str(annotations, ANNOT_IP) && json_get_str(annotations, ANNOT_SUBNET);
     p->is_unserved = is_one_of(json_get_str(annotations, SVC_SERVICE_KEY), "disable", "disabled");
     p->is_deleted = json_get_str(metadata, "deletionTimestamp") != NULL;
     p->is_terminated = is_one_of(json_get_str(status, "phase"), "Succeeded", "Failed");

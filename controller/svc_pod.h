@@ -11,8 +11,6 @@
 struct svc_network;
 
 /* Annotations of a macvlan pod (macvlan-system 2.1). */
-#define SVC_IP_KEY "macvlan.pandaria.cattle.io/ip"
-#define SVC_SUBNET_KEY "macvlan.pandaria.cattle.io/subnet"
 #define SVC_SERVICE_KEY "macvlan.panda.io/macvlanService"
 
 enum svc_protocol { SVC_TCP, SVC_UDP, SVC_SCTP };

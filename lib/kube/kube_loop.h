@@ -1,5 +1,5 @@
 #pragma once
-/* Time on a libevent loop, for the files of lib/kube/ only. */
+/* Time on a libevent loop. */
 #include <stdbool.h>
 #include <stdint.h>
 

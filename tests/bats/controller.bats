@@ -144,10 +144,16 @@ metric() {
         .status.intents == [] and .metadata.labels.vlan == "1" and .spec.gateway == "10.1.0.1"'
     kubectl get pod -n "$ns" fixed -o json | jq -e '.metadata.labels |
         .["macvlan.pandaria.cattle.io/selectedIp"] == "10.1.0.50" and .["macvlan.panda.io/macvlanIpType"] == "specific"'
+    # Two things are wrong with one, and each is said once however often it is looked at.
+    pod half 10.1.0.1 a1 | grep -v networks | kubectl apply -f - >/dev/null
+    lab_wait 20 has_event half 'gateway'
+    kubectl annotate pod -n "$ns" half seen=again
+    lab_wait 20 has_event half 'networks'
     # What comes later helps those that wait.
     subnet a2 10.1.1.0/24 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address nowhere 10.1.1.2/24
     assert_equal "$(metric 'macvlan_ip_allocations_total{result="success"}')" 6
+    assert_equal "$(kubectl get events -n "$ns" -o json | jq '[.items[] | select(.involvedObject.name == "half").count] | add')" 2
 }
 
 @test "an address goes to the next one the moment that it is free" {
@@ -257,12 +263,17 @@ has_ips_at_least() {
     pod p auto g1 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address p 10.7.0.2/24
     lab_wait 20 subnet_is g1 '.metadata.finalizers == ["macvlan.cluster.cattle.io/in-use"]'
+    kubectl patch macvlanip -n "$ns" p --type json \
+        -p '[{"op": "add", "path": "/metadata/finalizers/-", "value": "example.org/keep"}]'
     kubectl delete macvlansubnet -n kube-system g1 --wait=false
     lab_wait 20 subnet_is g1 '.status.phase == "Terminating"'
     pod late auto g1 | kubectl apply -f - >/dev/null
     lab_wait 20 has_event late 'Warning MacvlanSubnetError'
     kubectl delete pod -n "$ns" p --force --grace-period 0
     lab_wait 20 rests p
+    # Whoever else holds it on does so until he lets go.
+    lab_wait 20 keeps_only p example.org/keep
+    kubectl patch macvlanip -n "$ns" p --type merge -p '{"metadata": {"finalizers": []}}'
     lab_wait 20 gone macvlanip -n "$ns" p
     lab_wait 20 gone macvlansubnet -n kube-system g1
 
@@ -275,6 +286,10 @@ has_ips_at_least() {
 rests() {
     kubectl get macvlanip -n "$ns" "$1" -o json |
         jq -e '.metadata.annotations["macvlan.panda.io/ipDelayReuseTimestamp"]'
+}
+
+keeps_only() {
+    kubectl get macvlanip -n "$ns" "$1" -o json | jq -e --arg f "$2" '.metadata.finalizers == [$f]'
 }
 
 nad_is_right() {
