@@ -8,7 +8,6 @@
 #include "log.h"
 #include "mem.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -79,30 +78,6 @@ const char *ctl_split(const char *key, char **out_ns)
     return slash ? slash + 1 : key;
 }
 
-void ctl_retry(struct kube_queue *q, const char *key, const char *what,
-               const struct kube_reply *reply)
-{
-    /* Somebody was faster: the next look sees what he did. */
-    if (reply->status == -EAGAIN || reply->status == -EEXIST)
-        log_debug("%s: %s: %s", key, what, err_text(reply->err));
-    else
-        log_warn("%s: cannot %s: %s", key, what, err_text(reply->err));
-    (void)kube_queue_retry(q, key, reply->retry_after_ms > 0 ? reply->retry_after_ms : 0);
-}
-
-struct kube_queue *ctl_queue(struct ctl *c, unsigned workers,
-                             void (*handle)(void *arg, const char *key), void *arg)
-{
-    struct kube_queue_options options = {.handle = handle,
-                                         .arg = arg,
-                                         .workers = workers,
-                                         .backoff_max_ms = 60000,
-                                         .retries_per_s = 100,
-                                         .retries_burst = 1000};
-
-    return kube_queue_new(c->base, &options);
-}
-
 struct kube_informer *ctl_informer(struct ctl *c, const char *path, const char *query,
                                    const struct kube_informer_ops *ops, void *arg)
 {
@@ -152,7 +127,9 @@ static void start_parts(struct ctl *c, const char *cluster_uid)
     c->ledger = ledger_new(cluster_uid, on_freed, c);
     c->spaces = ctl_spaces_new(c);
     c->subnets = ctl_subnets_new(c);
+    c->workloads = ctl_workloads_new(c);
     c->ips = ctl_ips_new(c);
+    c->copies = ctl_copies_new(c);
     c->pods = ctl_pods_new(c);
     c->lead = ctl_lead_new(c, &e);
     if (!c->lead)
@@ -162,9 +139,12 @@ static void start_parts(struct ctl *c, const char *cluster_uid)
 static void free_parts(struct ctl *c)
 {
     http_server_free(c->server);
+    ctl_steps_free(c);
     ctl_lead_free(c->lead);
     ctl_pods_free(c->pods);
+    ctl_copies_free(c->copies);
     ctl_ips_free(c->ips);
+    ctl_workloads_free(c->workloads);
     ctl_subnets_free(c->subnets);
     ctl_spaces_free(c->spaces);
     ledger_free(c->ledger);

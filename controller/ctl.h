@@ -28,6 +28,10 @@ struct ctl_pods;
 struct ctl_ips;
 struct ctl_subnets;
 struct ctl_spaces;
+struct ctl_workloads;
+struct ctl_copies;
+struct ctl_queue_figures;
+struct ctl_step;
 struct ctl_lead;
 struct http_server;
 
@@ -53,6 +57,10 @@ struct ctl {
     struct ctl_ips *ips;
     struct ctl_subnets *subnets;
     struct ctl_spaces *spaces;
+    struct ctl_workloads *workloads;
+    struct ctl_copies *copies;
+    struct ctl_queue_figures *queues;
+    struct ctl_step *steps;
     struct ctl_lead *lead;
     int exit_status;
 };
@@ -75,18 +83,40 @@ struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, k
 cJSON *ctl_finalizer_patch(const cJSON *object, const char *finalizer, bool is_wanted);
 /* "a/b" into its two words, which are borrowed from *out_ns (to be freed). */
 const char *ctl_split(const char *key, char **out_ns);
-/* How a request that failed goes on: logs it and has the key tried again. */
-void ctl_retry(struct kube_queue *q, const char *key, const char *what,
-               const struct kube_reply *reply);
-/* A queue of `workers` keys at a time, that tries again within a minute. */
-struct kube_queue *ctl_queue(struct ctl *c, unsigned workers,
-                             void (*handle)(void *arg, const char *key), void *arg);
 /* An informer of this collection; its failures are logged. */
 struct kube_informer *ctl_informer(struct ctl *c, const char *path, const char *query,
                                    const struct kube_informer_ops *ops, void *arg);
 /* Members of their ops. Their `arg` is a struct whose first member is the struct ctl *. */
 void ctl_on_list_failed(void *arg, const struct err *e);
 void ctl_on_synced(void *arg);
+
+/* --- ctl_queue.c: the queues of the parts, and their figures --- */
+
+/* A queue of `workers` keys at a time, that tries again within a minute. `name` is a static word
+ * for metrics. */
+struct kube_queue *ctl_queue(struct ctl *c, const char *name, unsigned workers,
+                             void (*handle)(void *arg, const char *key), void *arg);
+void ctl_queue_free(struct ctl *c, struct kube_queue *q);
+/* How a request that failed goes on: logs it and has the key tried again. */
+void ctl_retry(struct kube_queue *q, const char *key, const char *what,
+               const struct kube_reply *reply);
+struct ctl_request {
+    const char *what; /* static words for the log: "cannot WHAT" */
+    const char *method, *path;
+    cJSON *body; /* is deleted */
+    /* Goes on with the key after an answer that is no failure; NULL: the key is done then. */
+    void (*then)(void *arg, const char *key, const struct kube_reply *reply);
+    void *arg;
+};
+
+/* Sends a request about a key that is with its handler. When it has failed the key is tried again;
+ * when the object is gone it is done. */
+void ctl_step(struct ctl *c, struct kube_queue *q, const char *key,
+              const struct ctl_request *request);
+/* Forgets all that are under way; before the queues go. */
+void ctl_steps_free(struct ctl *c);
+/* Brings the metrics of all queues up to now. */
+void ctl_queues_show(struct ctl *c);
 
 /* --- ctl_lead.c: leadership, from election to the first hand-out --- */
 
@@ -134,6 +164,9 @@ const struct macvlanip *ctl_ips_get(const struct ctl_ips *p, const char *key);
 void ctl_ips_put(struct ctl_ips *p, const cJSON *object);
 /* Reads all of them from the server itself, not from its cache, into the ledger. */
 void ctl_ips_read_all(struct ctl_ips *p, void (*done)(struct ctl *c, const struct err *e));
+/* Calls `fn` with each struct macvlanip until it returns false; it must change none. */
+void ctl_ips_each(const struct ctl_ips *p,
+                  bool (*fn)(void *arg, const char *key, const void *value), void *arg);
 /* Has each of them looked at by ctl_pods. */
 void ctl_ips_check_all(struct ctl_ips *p);
 
@@ -164,3 +197,18 @@ void ctl_spaces_stop(struct ctl_spaces *s);
 bool ctl_spaces_has_synced(const struct ctl_spaces *s);
 /* Annotation field.cattle.io/projectId of a namespace, or NULL; borrowed until back in the loop. */
 const char *ctl_spaces_project(const struct ctl_spaces *s, const char *ns);
+
+/* --- ctl_workloads.c: addresses that pod templates name --- */
+
+struct ctl_workloads *ctl_workloads_new(struct ctl *c);
+void ctl_workloads_free(struct ctl_workloads *p);
+bool ctl_workloads_has_synced(const struct ctl_workloads *p);
+
+/* --- ctl_copies.c: what MacvlanIPs hold of their subnets --- */
+
+struct ctl_copies *ctl_copies_new(struct ctl *c);
+void ctl_copies_free(struct ctl_copies *p);
+void ctl_copies_start(struct ctl_copies *p);
+void ctl_copies_stop(struct ctl_copies *p);
+/* Has those of the subnet written anew that are out of date; NULL: of all subnets. */
+void ctl_copies_check(struct ctl_copies *p, const char *subnet);

@@ -180,6 +180,12 @@ static bool check_one(void *arg, const char *key, const void *value)
     return true;
 }
 
+void ctl_ips_each(const struct ctl_ips *p,
+                  bool (*fn)(void *arg, const char *key, const void *value), void *arg)
+{
+    kube_informer_each(p->informer, fn, arg);
+}
+
 void ctl_ips_check_all(struct ctl_ips *p)
 {
     kube_informer_each(p->informer, check_one, p);

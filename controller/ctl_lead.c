@@ -48,6 +48,7 @@ static void on_read(struct ctl *c, const struct err *e)
     ctl_spaces_start(c->spaces);
     ctl_subnets_start(c->subnets);
     ctl_pods_start(c->pods);
+    ctl_copies_start(c->copies);
     ctl_ips_check_all(c->ips);
     ledger_each_intent(c->ledger, check_promise, c->pods);
 }
@@ -131,6 +132,7 @@ void ctl_lead_stop(struct ctl_lead *l)
     l->stage = STOPPING;
     l->stop_ms = kube_now_ms();
     ctl_pods_stop(l->c->pods);
+    ctl_copies_stop(l->c->copies);
     ctl_subnets_stop(l->c->subnets);
     ctl_spaces_stop(l->c->spaces);
     kube_timer_wake(l->drain);
@@ -150,7 +152,8 @@ bool ctl_may_write(struct ctl *c)
 bool ctl_has_synced(const struct ctl *c)
 {
     return c->lead && ctl_spaces_has_synced(c->spaces) && ctl_subnets_has_synced(c->subnets) &&
-           ctl_ips_has_synced(c->ips) && ctl_pods_has_synced(c->pods);
+           ctl_workloads_has_synced(c->workloads) && ctl_ips_has_synced(c->ips) &&
+           ctl_pods_has_synced(c->pods);
 }
 
 bool ctl_is_leading(const struct ctl *c)

@@ -278,7 +278,7 @@ struct ctl_pods *ctl_pods_new(struct ctl *c)
     struct ctl_pods *p = xcalloc(1, sizeof(*p));
 
     p->c = c;
-    p->queue = ctl_queue(c, WORKERS, handle, p);
+    p->queue = ctl_queue(c, "pods", WORKERS, handle, p);
     p->informer = ctl_informer(c, "/api/v1/pods", NULL, &ops, p);
     p->expiry = kube_timer_new(c->base, on_expiry, p);
     kube_timer_set(p->expiry, EXPIRY_MS);
@@ -298,7 +298,7 @@ void ctl_pods_free(struct ctl_pods *p)
     drop_note(p, n);
     kube_timer_free(p->expiry);
     kube_informer_free(p->informer);
-    kube_queue_free(p->queue);
+    ctl_queue_free(p->c, p->queue);
     free(p);
 }
 

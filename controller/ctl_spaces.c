@@ -106,24 +106,6 @@ static void on_nad(void *arg, const char *key, const void *before, const void *n
 
 /* --- one namespace --- */
 
-struct step {
-    struct ctl_spaces *s;
-    char *ns;
-};
-
-static void on_step(void *arg, const struct kube_reply *reply)
-{
-    struct step *step = arg;
-
-    /* 404: the namespace is gone by now. */
-    if (reply->status < 0 && kube_informer_get(step->s->namespaces, step->ns))
-        ctl_retry(step->s->queue, step->ns, "write " NAD_NAME, reply);
-    else
-        kube_queue_done(step->s->queue, step->ns);
-    free(step->ns);
-    free(step);
-}
-
 static cJSON *make_nad(const char *ns, bool is_patch)
 {
     cJSON *object = cJSON_CreateObject(), *meta, *spec;
@@ -147,17 +129,18 @@ static void handle(void *arg, const char *ns)
     auto_free char *key = xasprintf("%s/" NAD_NAME, ns);
     const struct nad *nad = s->nads ? kube_informer_get(s->nads, key) : NULL;
     auto_free char *path = NULL;
-    struct step *step;
 
     if (!s->nads || !space || space->is_deleting || (nad && (nad->is_right || nad->is_hands_off)) ||
         !ctl_may_write(s->c)) {
         kube_queue_done(s->queue, ns);
         return;
     }
-    step = xcalloc(1, sizeof(*step));
-    *step = (struct step){s, xstrdup(ns)};
     path = xasprintf(NADS "namespaces/%s/" NAD_DIR "%s", ns, nad ? "/" NAD_NAME : "");
-    (void)ctl_send(s->c, nad ? "PATCH" : "POST", path, make_nad(ns, nad != NULL), on_step, step);
+    ctl_step(s->c, s->queue, ns,
+             &(struct ctl_request){.what = "write " NAD_NAME,
+                                   .method = nad ? "PATCH" : "POST",
+                                   .path = path,
+                                   .body = make_nad(ns, nad != NULL)});
 }
 
 /* --- the part --- */
@@ -176,7 +159,7 @@ struct ctl_spaces *ctl_spaces_new(struct ctl *c)
     struct ctl_spaces *s = xcalloc(1, sizeof(*s));
 
     s->c = c;
-    s->queue = ctl_queue(c, 8, handle, s);
+    s->queue = ctl_queue(c, "namespaces", 8, handle, s);
     s->namespaces = ctl_informer(c, "/api/v1/namespaces", NULL, &spaces, s);
     if (c->options->is_multus)
         s->nads =
@@ -190,7 +173,7 @@ void ctl_spaces_free(struct ctl_spaces *s)
         return;
     kube_informer_free(s->nads);
     kube_informer_free(s->namespaces);
-    kube_queue_free(s->queue);
+    ctl_queue_free(s->c, s->queue);
     free(s);
 }
 

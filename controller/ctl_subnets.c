@@ -81,62 +81,36 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
         ledger_each_subnet(c->ledger, queue_one, s);
         if (c->pods)
             ctl_pods_wake(c->pods, name);
+        if (ctl_is_leading(c))
+            ctl_copies_check(c->copies, name);
     }
     kube_queue_add(s->queue, name);
 }
 
 /* --- the finalizer --- */
 
-/* One step of work on a subnet that needs an answer. */
-struct step {
-    struct ctl_subnets *s;
-    char *name;
-    const char *what;
-};
-
-static struct step *step_new(struct ctl_subnets *s, const char *name, const char *what)
-{
-    struct step *step = xcalloc(1, sizeof(*step));
-
-    *step = (struct step){s, xstrdup(name), what};
-    return step;
-}
-
-static void step_end(struct step *step, const struct kube_reply *reply)
-{
-    /* A subnet that is gone needs nothing. */
-    if (reply->status < 0 && reply->http_status != 404)
-        ctl_retry(step->s->queue, step->name, step->what, reply);
-    else
-        kube_queue_done(step->s->queue, step->name);
-    free(step->name);
-    free(step);
-}
-
-static void on_step(void *arg, const struct kube_reply *reply)
-{
-    step_end(arg, reply);
-}
-
 static bool wants_finalizer(const struct ledger_net *net)
 {
     return ledger_holders(net) > 0;
 }
 
-static void on_read_finalizers(void *arg, const struct kube_reply *reply)
+static void on_read_finalizers(void *arg, const char *name, const struct kube_reply *reply)
 {
-    struct step *step = arg;
-    struct ctl *c = step->s->c;
-    struct ledger_net *net = ledger_find_subnet(c->ledger, step->name);
-    auto_free char *path = xasprintf(CTL_SUBNETS "/%s", step->name);
+    struct ctl_subnets *s = arg;
+    struct ctl *c = s->c;
+    struct ledger_net *net = ledger_find_subnet(c->ledger, name);
+    auto_free char *path = xasprintf(CTL_SUBNETS "/%s", name);
 
-    if (reply->status < 0 || !net || !ctl_may_write(c)) {
-        step_end(step, reply);
+    if (!net || !ctl_may_write(c)) {
+        kube_queue_done(s->queue, name);
         return;
     }
-    (void)ctl_send(c, "PATCH", path,
-                   ctl_finalizer_patch(reply->body, SUBNET_FINALIZER, wants_finalizer(net)),
-                   on_step, step);
+    ctl_step(c, s->queue, name,
+             &(struct ctl_request){.what = "write its finalizers",
+                                   .method = "PATCH",
+                                   .path = path,
+                                   .body = ctl_finalizer_patch(reply->body, SUBNET_FINALIZER,
+                                                               wants_finalizer(net))});
 }
 
 /* --- one subnet --- */
@@ -178,13 +152,20 @@ static void handle(void *arg, const char *key)
     tell_findings(s, subnet);
     ctl_subnets_touch(s, key);
     if (subnet->has_finalizer != wants_finalizer(net)) {
-        (void)ctl_send(c, "GET", path, NULL, on_read_finalizers,
-                       step_new(s, key, "read its finalizers"));
+        ctl_step(c, s->queue, key,
+                 &(struct ctl_request){.what = "read its finalizers",
+                                       .method = "GET",
+                                       .path = path,
+                                       .then = on_read_finalizers,
+                                       .arg = s});
         return;
     }
     if (subnet->is_valid && subnet->patch && !subnet->is_deleting && ctl_may_write(c)) {
-        (void)ctl_send(c, "PATCH", path, cJSON_Duplicate(subnet->patch, 1), on_step,
-                       step_new(s, key, "write its defaults"));
+        ctl_step(c, s->queue, key,
+                 &(struct ctl_request){.what = "write its defaults",
+                                       .method = "PATCH",
+                                       .path = path,
+                                       .body = cJSON_Duplicate(subnet->patch, 1)});
         return;
     }
     kube_queue_done(s->queue, key);
@@ -262,7 +243,7 @@ struct ctl_subnets *ctl_subnets_new(struct ctl *c)
     struct ctl_subnets *s = xcalloc(1, sizeof(*s));
 
     s->c = c;
-    s->queue = ctl_queue(c, 4, handle, s);
+    s->queue = ctl_queue(c, "subnets", 4, handle, s);
     s->informer = ctl_informer(c, CTL_SUBNETS, NULL, &ops, s);
     return s;
 }
@@ -274,7 +255,7 @@ void ctl_subnets_free(struct ctl_subnets *s)
     if (!s)
         return;
     kube_informer_free(s->informer);
-    kube_queue_free(s->queue);
+    ctl_queue_free(s->c, s->queue);
     HASH_ITER(hh, s->writers, w, next)
     {
         HASH_DEL(s->writers, w);

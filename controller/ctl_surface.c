@@ -42,10 +42,11 @@ static void on_livez(void *arg, const void *body, size_t len, struct http_reply 
 
 static void on_metrics(void *arg, const void *body, size_t len, struct http_reply *reply)
 {
-    const struct ctl *c = arg;
+    struct ctl *c = arg;
 
     (void)body;
     (void)len;
+    ctl_queues_show(c);
     reply->content_type = METRICS_CONTENT_TYPE;
     if (metrics_write(c->metrics, &reply->body) < 0)
         reply->status = 500;

@@ -210,6 +210,7 @@ static void use_spec(struct ledger *l, struct ledger_net *net)
     net->alloc = alloc_new(s);
     for (struct hold *h = net->holds; h; h = h->hh.next)
         (void)alloc_adopt(net->alloc, (struct ip_addr){s->cidr.addr.family, h->ip});
+    ledger_reserve_in(l, net);
 }
 
 struct ledger_net *ledger_put_subnet(struct ledger *l, struct subnet *s)
@@ -327,6 +328,7 @@ void ledger_free(struct ledger *l)
     if (!l)
         return;
     l->freed = NULL;
+    ledger_drop_reservations(l);
     HASH_ITER(hh, l->nets, net, next_net)
     ledger_remove_subnet(l, net->spec->name);
     HASH_ITER(hh, l->ips, r, next)

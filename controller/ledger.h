@@ -69,6 +69,16 @@ void ledger_put_ip(struct ledger *l, const struct ledger_ip *ip);
 /* The one with that UID is gone; `cool_until_ms` as in alloc_release. */
 void ledger_remove_ip(struct ledger *l, const char *uid, int64_t cool_until_ms);
 
+/* --- reservations --- */
+
+/*
+ * Keeps `ips` of the subnet, which may not be there yet, for pods that name them: automatic ones
+ * do not get them. `owner` is who wants that, "kind/namespace/name"; what he wanted before is
+ * forgotten. `n` 0: he wants nothing any more.
+ */
+void ledger_reserve(struct ledger *l, const char *owner, const char *subnet,
+                    const struct ip_addr *ips, size_t n);
+
 /* --- intents --- */
 
 struct ledger_intent *ledger_find_intent(const struct ledger *l, const char *pod_uid);

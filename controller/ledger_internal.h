@@ -43,12 +43,20 @@ struct intent_record {
     UT_hash_handle hh;
 };
 
+struct reservation {
+    char *owner, *subnet;
+    struct ip_addr *ips;
+    size_t n;
+    UT_hash_handle hh;
+};
+
 struct ledger {
     char *cluster_uid;
     struct ledger_net *nets;
     struct segment *segments;
     struct ip_record *ips;
     struct intent_record *intents; /* by the pod's UID */
+    struct reservation *reservations;
     void (*freed)(void *arg, const char *subnet, struct ip_addr ip);
     void *arg;
 };
@@ -58,3 +66,6 @@ void ledger_hold(struct ledger_net *net, struct ip_addr ip, const struct ip_mac 
 void ledger_let_go(struct ledger *l, struct ledger_net *net, struct ip_addr ip,
                    const struct ip_mac *mac, int64_t cool_until_ms);
 void ledger_drop_intents_of(struct ledger *l, struct ledger_net *net);
+/* Has a subnet that just got its allocator know what is reserved in it. */
+void ledger_reserve_in(struct ledger *l, struct ledger_net *net);
+void ledger_drop_reservations(struct ledger *l);

@@ -27,6 +27,7 @@ static const char usage[] =
     "  --leader-elect-retry-period SECONDS           default: 2\n"
     "  --legacy-octet-rule           keep back what ends in .0 or .255, as in 2019\n"
     "  --log-level error|warn|info|debug             default: info; SIGUSR1 toggles debug\n"
+    "  --logging-format text|json                    default: text\n"
     "  --version, --help\n";
 
 enum {
@@ -41,6 +42,7 @@ enum {
     RETRY,
     LEGACY,
     LEVEL,
+    FORMAT,
     VERSION,
     HELP
 };
@@ -57,6 +59,7 @@ static const struct option table[] = {
     {"leader-elect-retry-period", required_argument, NULL, RETRY},
     {"legacy-octet-rule", no_argument, NULL, LEGACY},
     {"log-level", required_argument, NULL, LEVEL},
+    {"logging-format", required_argument, NULL, FORMAT},
     {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
@@ -93,6 +96,15 @@ static int set_level(const char *text)
     if (level >= 0)
         log_set_level((enum log_level)level);
     return level;
+}
+
+static int set_format(const char *text)
+{
+    static const char *const words[] = {"text", "json", NULL};
+    int format = find_word("logging-format", text, words);
+
+    log_set_json(format == 1);
+    return format;
 }
 
 /* 0, or -1 after a message. */
@@ -134,6 +146,8 @@ static int set_option(struct ctl_options *o, int option)
         return 0;
     case LEVEL:
         return set_level(optarg);
+    case FORMAT:
+        return set_format(optarg);
     default:
         return -1;
     }

@@ -1,13 +1,16 @@
 /* Log lines on stderr, one write each, safe to call from several threads. */
 #include "log.h"
 
+#include "json.h"
 #include "mem.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <time.h>
 
 static enum log_level max_level = LOG_INFO;
+static bool is_json;
 static void (*hook_before)(void);
 static void (*hook_after)(void);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -20,6 +23,11 @@ void log_set_level(enum log_level level)
 enum log_level log_get_level(void)
 {
     return max_level;
+}
+
+void log_set_json(bool on)
+{
+    is_json = on;
 }
 
 void log_set_hooks(void (*before)(void), void (*after)(void))
@@ -36,17 +44,43 @@ static void blank_controls(char *text)
             *text = '?';
 }
 
-/* Texts quote names and answers from outside, which must not steer the terminal. */
-static void clean(char *text)
+/* To be freed. */
+static char *json_line(enum log_level level, const char *text)
 {
-    for (char *c = text; *c; c++)
-        if (((unsigned char)*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
-            *c = '?';
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    auto_json cJSON *line = cJSON_CreateObject();
+    struct timespec now;
+    struct tm tm;
+    char seconds[32], stamp[48];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+    (void)snprintf(stamp, sizeof(stamp), "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+    json_add_str(line, "ts", stamp);
+    json_add_str(line, "level", names[level]);
+    json_add_str(line, "msg", text);
+    return json_print(line);
+}
+
+static void write_line(enum log_level level, const char *text)
+{
+    static const char *const names[] = {"error", "warning", "note", "debug"};
+    auto_free char *line = is_json ? json_line(level, text) : NULL;
+
+    pthread_mutex_lock(&lock);
+    if (hook_before)
+        hook_before();
+    if (line)
+        (void)fprintf(stderr, "%s\n", line);
+    else
+        (void)fprintf(stderr, "%s: %s\n", names[level], text);
+    if (hook_after)
+        hook_after();
+    pthread_mutex_unlock(&lock);
 }
 
 void log_at(enum log_level level, const char *format, ...)
 {
-    static const char *const names[] = {"error", "warning", "note", "debug"};
     auto_free char *text = NULL;
     va_list args;
     int len;
@@ -61,12 +95,5 @@ void log_at(enum log_level level, const char *format, ...)
         return;
     }
     blank_controls(text);
-    clean(text);
-    pthread_mutex_lock(&lock);
-    if (hook_before)
-        hook_before();
-    (void)fprintf(stderr, "%s: %s\n", names[level], text);
-    if (hook_after)
-        hook_after();
-    pthread_mutex_unlock(&lock);
+    write_line(level, text);
 }

@@ -1,13 +1,17 @@
 #pragma once
 /*
- * Log lines on stderr: "level message key=value ...". Programs log; the library itself stays at
- * debug. Tokens, passwords and Secret contents are never logged.
+ * Log lines on stderr: "level: message key=value ...", or JSON. Programs log; the library itself
+ * stays at debug. Tokens, passwords and Secret contents are never logged.
  */
+#include <stdbool.h>
+
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Lines above `level` are dropped. The start value is LOG_INFO. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
+/* One object a line instead: {"ts": RFC 3339 in UTC, "level", "msg"}. */
+void log_set_json(bool is_json);
 /* Called before and after each line, so that a progress display can step aside; NULL for none. */
 void log_set_hooks(void (*before)(void), void (*after)(void));
 

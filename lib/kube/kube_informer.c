@@ -37,7 +37,7 @@ enum next { NEXT_LIST, NEXT_WATCH };
 struct kube_informer {
     struct kube_io *io;
     struct kube_informer_options options;
-    char *path, *query;
+    char *path, *other_path, *query;
     struct kube_store store;
     struct kube_call *call; /* list or watch under way */
     struct event *timer;    /* for the next of them */
@@ -58,6 +58,7 @@ struct kube_informer {
 
     int64_t backoff_ms, backed_off_at_ms; /* the next, and when the last was taken */
     unsigned n_expired;                   /* watches that were refused as too old, in a row */
+    unsigned path_changes;                /* since the last complete list */
     struct kube_informer_stats stats;
 };
 
@@ -118,26 +119,6 @@ static void tell_failure(struct kube_informer *inf, const struct err *e)
 
 /* --- list --- */
 
-/* 410 in one of its forms, or a version that this server has not seen yet (it lags behind the one
- * that gave it): code 504 with this cause, which servers before 1.17 only have as text. */
-static bool is_version_refused(const struct kube_reply *reply)
-{
-    const char *message = json_get_str(reply->body, "message");
-    const cJSON *causes = json_get_arr(json_get_obj(reply->body, "details"), "causes"), *cause;
-
-    if (reply->status == -ESTALE || !strcmp(reply->reason, "Expired") ||
-        !strcmp(reply->reason, "Gone"))
-        return true;
-    cJSON_ArrayForEach(cause, causes)
-    {
-        const char *reason = json_get_str(cause, "reason");
-
-        if (reason && !strcmp(reason, "ResourceVersionTooLarge"))
-            return true;
-    }
-    return message && strstr(message, "Too large resource version");
-}
-
 static int on_item(void *arg, const cJSON *object, struct err **e)
 {
     struct kube_informer *inf = arg;
@@ -164,6 +145,7 @@ static void complete_list(struct kube_informer *inf)
 {
     set(&inf->version, inf->list_version);
     inf->is_version_bad = inf->no_pages = false;
+    inf->path_changes = 0;
     forget_pages(inf);
     kube_store_sweep(&inf->store);
     inf->stats.lists++;
@@ -207,6 +189,27 @@ static bool can_ask_otherwise(struct kube_informer *inf)
     return true;
 }
 
+/* A server that has neither is asked for one and the other in turn. */
+static bool change_path(struct kube_informer *inf)
+{
+    char *other = inf->other_path;
+    bool is_first = inf->path_changes++ == 0;
+
+    if (!other)
+        return false;
+    inf->other_path = inf->path;
+    inf->path = other;
+    return is_first;
+}
+
+/* Whether to ask in another way at once. */
+static bool adapt(struct kube_informer *inf, const struct kube_reply *reply)
+{
+    if (reply->status == -ENOENT)
+        return change_path(inf);
+    return kube_is_version_refused(reply) && can_ask_otherwise(inf);
+}
+
 static void on_list_done(void *arg, const struct kube_reply *reply)
 {
     struct kube_informer *inf = arg;
@@ -215,9 +218,10 @@ static void on_list_done(void *arg, const struct kube_reply *reply)
     if (reply->status == 0) {
         page_done(inf);
     } else {
-        bool is_otherwise = is_version_refused(reply) && can_ask_otherwise(inf);
+        bool is_otherwise = adapt(inf, reply);
 
-        tell_failure(inf, reply->err);
+        if (!is_otherwise || reply->status != -ENOENT)
+            tell_failure(inf, reply->err);
         forget_pages(inf);
         if (is_otherwise)
             at_once(inf, NEXT_LIST);
@@ -434,6 +438,7 @@ struct kube_informer *kube_informer_new(struct kube_io *io,
     inf->options = *options;
     set_defaults(&inf->options);
     inf->path = xstrdup(options->path);
+    inf->other_path = xstrdup(options->other_path);
     inf->query = xstrdup(options->query);
     inf->store = (struct kube_store){.ops = options->ops, .arg = options->arg};
     inf->timer = kube_timer_new(kube_io_base(io), on_time, inf);
@@ -453,6 +458,7 @@ void kube_informer_free(struct kube_informer *inf)
     forget_pages(inf);
     free(inf->version);
     free(inf->path);
+    free(inf->other_path);
     free(inf->query);
     free(inf);
 }

@@ -35,7 +35,10 @@ struct kube_informer_ops {
 };
 
 struct kube_informer_options {
-    const char *path;  /* "/api/v1/pods" */
+    const char *path; /* "/api/v1/pods" */
+    /* The same collection in another version of its group, for servers that do not have the first,
+     * or lose it in an upgrade; or NULL. */
+    const char *other_path;
     const char *query; /* selectors, percent-encoded: "labelSelector=a%3Db"; or NULL */
     const struct kube_informer_ops *ops; /* borrowed */
     void *arg;

@@ -2,6 +2,7 @@
 /* Shared by the files of lib/kube/ only. */
 #include "http.h"
 #include "kube_client.h"
+#include "kube_io.h"
 
 #include <stdbool.h>
 
@@ -44,6 +45,9 @@ int kube_status_number(int http_status, const char *reason);
  * none. Returns kube_status_number. */
 int kube_status_refused(const char *server, int http_status, const cJSON *tree,
                         const struct buf *body, struct err **e);
+/* 410 in one of its forms, or a version that this server has not seen yet (it lags behind the one
+ * that gave it): code 504 with this cause, which servers before 1.17 only have as text. */
+bool kube_is_version_refused(const struct kube_reply *reply);
 /* The same for an answer of kube_client. */
 int kube_refused(const struct kube_client *c, const struct http_response *resp, struct err **e);
 

@@ -180,7 +180,8 @@ static struct entry *end_work(struct kube_queue *q, const char *key)
     entry->is_in_process = false;
     q->stats.in_process--;
     if (q->options.measured)
-        q->options.measured(q->options.arg, entry->waited_us, kube_now_us() - entry->begun_at_us);
+        q->options.measured(q->options.measured_arg, entry->waited_us,
+                            kube_now_us() - entry->begun_at_us);
     if (entry->is_dirty)
         enqueue(entry);
     wake(q);

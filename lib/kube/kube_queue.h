@@ -20,8 +20,8 @@ struct kube_queue_options {
     /* `key` is borrowed until the key is done or to be retried. */
     void (*handle)(void *arg, const char *key);
     /* For metrics, once per handled key: how long it waited, how long it was worked on. Or NULL. */
-    void (*measured)(void *arg, int64_t queued_us, int64_t worked_us);
-    void *arg;
+    void (*measured)(void *measured_arg, int64_t queued_us, int64_t worked_us);
+    void *arg, *measured_arg;
     unsigned workers;  /* keys with handlers at a time; 0: 1 */
     unsigned per_turn; /* handlers begun before the loop looks at everything else; 0: 32 */
     /* Retries of a key wait 5 ms, doubled each time up to this; 0: 1000 s. */

@@ -54,3 +54,21 @@ int kube_status_refused(const char *server, int http_status, const cJSON *tree,
     return err_set(e, kube_status_number(http_status, reason), "'%s' answered %d%s%s%s%s", server,
                    http_status, *name ? " " : "", name, *text ? ": " : "", text);
 }
+
+bool kube_is_version_refused(const struct kube_reply *reply)
+{
+    const char *message = json_get_str(reply->body, "message");
+    const cJSON *causes = json_get_arr(json_get_obj(reply->body, "details"), "causes"), *cause;
+
+    if (reply->status == -ESTALE || !strcmp(reply->reason, "Expired") ||
+        !strcmp(reply->reason, "Gone"))
+        return true;
+    cJSON_ArrayForEach(cause, causes)
+    {
+        const char *reason = json_get_str(cause, "reason");
+
+        if (reason && !strcmp(reason, "ResourceVersionTooLarge"))
+            return true;
+    }
+    return message && strstr(message, "Too large resource version");
+}

@@ -121,7 +121,7 @@ gone() {
 # metric NAME: its value at the replica called one.
 metric() {
     local port
-    port=$(sed -n 's/.*listening port=//p' "$LAB_DIR/one.log")
+    port=$(sed -n 's/.*listening port=//p' "$LAB_DIR/one.log" | tail -n 1)
     curl -sf "http://127.0.0.1:$port/metrics" | awk -v name="$1" '$1 == name { print $2 }'
 }
 
@@ -171,6 +171,60 @@ metric() {
     subnet b1 10.2.0.0/29 'ranges: [{rangeStart: 10.2.0.4, rangeEnd: 10.2.0.5}]' | kubectl apply -f - >/dev/null
     lab_wait 20 has_address third 10.2.0.5/29
     assert_equal "$(events new | grep -c 'is used')" 1
+}
+
+# workload KIND NAME IP [API]: at scale 0, with a template that names addresses of subnet r1.
+workload() {
+    local template="metadata:
+          labels: {app: $2}
+          annotations: {macvlan.pandaria.cattle.io/ip: $3, macvlan.pandaria.cattle.io/subnet: r1}
+        spec: {restartPolicy: Never, containers: [{name: c, image: x}]}"
+    printf 'apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: %s}\nspec:\n' "${4:-apps/v1}" "$1" "$2" "$ns"
+    case $1 in
+    CronJob) printf '  schedule: "0 0 1 1 *"\n  jobTemplate:\n    spec:\n      template:\n        %s\n---\n' "$template" ;;
+    *)
+        printf '  replicas: 0\n  selector: {matchLabels: {app: %s}}\n' "$2"
+        printf '  template:\n        %s\n---\n' "${template/restartPolicy: Never, /}"
+        ;;
+    esac
+}
+
+@test "what templates name is kept from automatic pods, also at scale 0" {
+    start one
+    subnet r1 10.4.0.0/29 | kubectl apply -f - >/dev/null
+    { workload Deployment web 10.4.0.2-10.4.0.3; workload CronJob night 10.4.0.4 batch/v1beta1; } |
+        kubectl apply -f - >/dev/null
+    lab_wait 20 subnet_is r1 '.status.reserved == 3 and .status.free == 2'
+    { pod a auto r1; pod b auto r1; pod named 10.4.0.3 r1; } | kubectl apply -f - >/dev/null
+    wait_ips 3
+    assert_equal "$(ips | sort -k 2 | cut -d ' ' -f 2 | paste -sd ' ')" '10.4.0.3/29 10.4.0.5/29 10.4.0.6/29'
+    lab_wait 20 subnet_is r1 '.status.reserved == 2 and .status.free == 0'
+    # The next one waits until a workload needs its address no more.
+    pod c auto r1 | kubectl apply -f - >/dev/null
+    lab_wait 20 has_event c 'No enough ip resouce in subnet'
+    kubectl delete -n "$ns" cronjob night --wait=false
+    lab_wait 20 has_address c 10.4.0.4/29
+}
+
+@test "an edit of a subnet reaches what MacvlanIPs hold of it" {
+    start one
+    subnet e1 10.5.0.0/24 | kubectl apply -f - >/dev/null
+    for n in 1 2 3; do pod "p$n" auto e1; done | kubectl apply -f - >/dev/null
+    wait_ips 3
+    subnet e1 10.5.0.0/24 'routes: [{dst: 10.9.0.0/16, gw: 10.5.0.9}]' | kubectl apply -f - >/dev/null
+    have_route() {
+        kubectl get macvlanips -n "$ns" -o json | jq -e '[.items[].spec.network.routes[]?.dst] == ["10.9.0.0/16", "10.9.0.0/16", "10.9.0.0/16"]'
+    }
+    lab_wait 20 have_route
+    # An edit while nobody leads.
+    lab_stop one
+    subnet e1 10.5.0.0/24 'gateway: 10.5.0.254' | kubectl apply -f - >/dev/null
+    start one
+    have_gateway() {
+        kubectl get macvlanips -n "$ns" -o json | jq -e '[.items[].spec.network | .gateway == "10.5.0.254" and (.routes // []) == []] | all'
+    }
+    lab_wait 20 have_gateway
+    assert_equal "$(metric 'workqueue_adds_total{name="copies"}')" 3
 }
 
 @test "a pod of a StatefulSet goes on with the address of the one before" {
@@ -310,4 +364,6 @@ nad_is_right() {
     "$CONTROLLER" --kubeconfig "$T/absent" 2>err || status=$?
     assert_equal "$status" 1
     assert_contains "$T/absent" err
+    "$CONTROLLER" --logging-format json --kubeconfig "$T/absent" 2>err || true
+    jq -e '.level == "error" and (.msg | contains("absent")) and (.ts | fromdateiso8601? // (.[:19] + "Z" | fromdateiso8601) > 1e9)' err
 }

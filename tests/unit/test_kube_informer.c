@@ -269,6 +269,32 @@ static void asks_etcd_where_the_cache_lags_behind(void **state)
     end(&s);
 }
 
+/* Before and after an upgrade of the server. */
+static void goes_over_to_the_other_version(void **state)
+{
+    static const struct step steps[] = {ANSWER("/v2/things?", 404, "{}"),
+                                        ANSWER("/v1/things?", 200,
+                                               LIST("5", OBJECT("a", "A", "1", "1"))),
+                                        ANSWER("/v1/things?watch=true", 404, "{}"),
+                                        ANSWER("/v1/things?", 404, "{}"),
+                                        ANSWER("/v2/things?", 200,
+                                               LIST("8", OBJECT("a", "A", "7", "2"))),
+                                        STREAM("/v2/things?watch=true", "", STEP_OPEN)};
+    struct scene s;
+
+    (void)state;
+    begin_without(&s, steps, sizeof(steps) / sizeof(steps[0]));
+    s.inf = kube_informer_new(s.io, &(struct kube_informer_options){.path = "/api/v2/things",
+                                                                    .other_path = "/api/v1/things",
+                                                                    .ops = &ops,
+                                                                    .arg = &s,
+                                                                    .backoff_ms = 1});
+    expect(&s, "n/a >1;synced;n/a 1>2;");
+    loop_until(s.base, s.open);
+    assert_int_equal(s.n_failed, 1);
+    end(&s);
+}
+
 static void reads_all_at_once_after_a_late_page(void **state)
 {
     STEPS(ANSWER(FIRST, 200, PAGE("5", "t", OBJECT("a", "A", "1", "1"))),
@@ -416,6 +442,7 @@ int main(void)
         cmocka_unit_test(takes_what_is_not_interesting_for_absent),
         cmocka_unit_test(tells_what_vanished),
         cmocka_unit_test(asks_etcd_where_the_cache_lags_behind),
+        cmocka_unit_test(goes_over_to_the_other_version),
         cmocka_unit_test(reads_all_at_once_after_a_late_page),
         cmocka_unit_test(keeps_its_version_through_failures),
         cmocka_unit_test(comes_back_after_a_restart),

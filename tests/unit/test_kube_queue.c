@@ -42,6 +42,7 @@ static void begin(struct scene *s, struct kube_queue_options options)
     *s = (struct scene){.base = event_base_new()};
     options.handle = handle;
     options.measured = measured;
+    options.measured_arg = s;
     options.arg = s;
     s->q = kube_queue_new(s->base, &options);
 }

@@ -148,6 +148,33 @@ static void a_subnet_that_comes_later_knows_its_holders(void **state)
     ledger_free(l);
 }
 
+static void what_workloads_name_is_not_given_to_others(void **state)
+{
+    struct ledger *l = ledger_new("cluster", on_freed, NULL);
+    struct ip_addr ips[] = {address("10.0.0.2"), address("10.0.0.4")};
+    struct ledger_net *net;
+    char ip[IP_TEXT_SIZE];
+
+    (void)state;
+    freed = 0;
+    ledger_reserve(l, "deployments/ns/one", "s1", ips, 2);
+    ledger_reserve(l, "jobs/ns/other", "s1", ips, 1);
+    net = put_subnet(l, "s1", "eth0", "10.0.0.0/29");
+    assert_string_equal(pick(l, net, "pod-1", ip), "10.0.0.3");
+    assert_string_equal(pick(l, net, "pod-2", ip), "10.0.0.5");
+    /* Another spec, and another list, in which one of them stays. */
+    net = put_subnet(l, "s1", "eth0", "10.0.0.0/28");
+    ledger_reserve(l, "deployments/ns/one", "s1", &ips[0], 1);
+    assert_int_equal(freed, 2);
+    assert_string_equal(pick(l, net, "pod-3", ip), "10.0.0.4");
+    ledger_reserve(l, "deployments/ns/one", NULL, NULL, 0);
+    assert_string_equal(pick(l, net, "pod-4", ip), "10.0.0.6");
+    ledger_reserve(l, "jobs/ns/other", NULL, NULL, 0);
+    assert_string_equal(pick(l, net, "pod-5", ip), "10.0.0.2");
+    ledger_reserve(l, "jobs/ns/third", "elsewhere", ips, 2);
+    ledger_free(l);
+}
+
 static void intents_go_through_json(void **state)
 {
     static const char *const bad[] = {"{}", "{\"ip\":\"10.0.0.5\"}",
@@ -202,6 +229,7 @@ int main(void)
         cmocka_unit_test(of_two_holders_both_must_go),
         cmocka_unit_test(an_old_object_takes_nothing_from_a_new_one),
         cmocka_unit_test(a_subnet_that_comes_later_knows_its_holders),
+        cmocka_unit_test(what_workloads_name_is_not_given_to_others),
         cmocka_unit_test(intents_go_through_json),
         cmocka_unit_test(of_two_that_overlap_the_older_one_stays),
     };
