@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define REHASH_CHUNK (256u << 10)
-#define JOURNAL_STEP (1u << 20) /* bytes between two records */
+#define WRITE_CHUNK (256u << 10) /* libcurl hands over 16 KiB at a time */
+#define JOURNAL_STEP (1u << 20)  /* bytes between two records */
 
 /* What the fetching threads share. */
 struct job {
@@ -35,9 +36,10 @@ struct transfer {
     struct hash *hash;
     struct layerdiff *diff; /* or NULL */
     int64_t at;             /* content offset of the entry in the output */
-    int64_t done, recorded;
+    int64_t done, recorded; /* written and hashed; in the journal */
+    char *chunk;            /* WRITE_CHUNK bytes, of which so many came after `done` */
+    size_t pending;
     size_t item;
-    bool write_failed;
 };
 
 static int set_fatal(struct job *job, struct err *e)
@@ -67,6 +69,7 @@ static void transfer_start(struct transfer *t, struct job *job, struct plan_laye
 
     *t = (struct transfer){.job = job, .layer = layer, .hash = hash_new()};
     t->diff = layer->needs_diff_id ? layerdiff_new() : NULL;
+    t->chunk = xmalloc(WRITE_CHUNK);
     t->at = plan->data_start + plan->index.entries[layer->entry].offset;
     t->item = progress_start(job->progress, name, layer->blob.size, 0);
 }
@@ -76,6 +79,7 @@ static void transfer_end(struct transfer *t)
     progress_end(t->job->progress, t->item);
     hash_free(t->hash);
     layerdiff_free(t->diff);
+    free(t->chunk);
 }
 
 static void transfer_restart(struct transfer *t)
@@ -85,6 +89,7 @@ static void transfer_restart(struct transfer *t)
     layerdiff_free(t->diff);
     t->diff = t->layer->needs_diff_id ? layerdiff_new() : NULL;
     t->done = t->recorded = 0;
+    t->pending = 0;
 }
 
 static int take_bytes(struct transfer *t, const void *bytes, size_t len, struct err **e)
@@ -108,6 +113,28 @@ static int record(struct transfer *t)
     return journal_put(t->job->fetch->journal, t->layer->entry, t->done);
 }
 
+static int write_bytes(struct transfer *t, const void *bytes, size_t len, struct err **e)
+{
+    struct output *output = t->job->fetch->output;
+    int r = segfile_pwrite(&output->file, bytes, len, t->at + t->done);
+
+    if (r < 0)
+        return output_error(output, r, t->at + t->done, e);
+    r = take_bytes(t, bytes, len, e);
+    if (r < 0 || t->done - t->recorded < JOURNAL_STEP)
+        return r;
+    r = record(t);
+    return r < 0 ? output_error(output, r, t->at, e) : 0;
+}
+
+static int write_pending(struct transfer *t, struct err **e)
+{
+    size_t len = t->pending;
+
+    t->pending = 0;
+    return len ? write_bytes(t, t->chunk, len, e) : 0;
+}
+
 static int on_bytes(void *arg, const void *bytes, size_t len, struct err **e)
 {
     struct transfer *t = arg;
@@ -115,18 +142,19 @@ static int on_bytes(void *arg, const void *bytes, size_t len, struct err **e)
 
     if (r < 0)
         return r;
-    if ((int64_t)len > t->layer->blob.size - t->done)
+    if ((int64_t)len > t->layer->blob.size - t->done - (int64_t)t->pending)
         return err_set(e, -EBADMSG, "the blob is longer than the %lld bytes of its manifest",
                        (long long)t->layer->blob.size);
-    r = segfile_pwrite(&t->job->fetch->output->file, bytes, len, t->at + t->done);
-    if (r == 0)
-        r = take_bytes(t, bytes, len, e);
-    else
-        r = output_error(t->job->fetch->output, r, t->at + t->done, e);
-    if (r < 0 || t->done - t->recorded < JOURNAL_STEP)
-        return r;
-    r = record(t);
-    return r < 0 ? output_error(t->job->fetch->output, r, t->at, e) : 0;
+    if (len > WRITE_CHUNK - t->pending) {
+        r = write_pending(t, e);
+        if (r < 0)
+            return r;
+    }
+    if (len >= WRITE_CHUNK)
+        return write_bytes(t, bytes, len, e);
+    memcpy(t->chunk + t->pending, bytes, len);
+    t->pending += len;
+    return 0;
 }
 
 /* Hashes what an earlier run wrote; what cannot be read is fetched again. */
@@ -150,8 +178,10 @@ static int finish(struct transfer *t, struct err **e)
 {
     struct plan_layer *layer = t->layer;
     char digest[DIGEST_SIZE];
-    int r;
+    int r = write_pending(t, e);
 
+    if (r < 0)
+        return r;
     if (t->done != layer->blob.size)
         return err_set(e, -EBADMSG, "the blob has %lld bytes, its manifest says %lld",
                        (long long)t->done, (long long)layer->blob.size);
@@ -223,7 +253,7 @@ static int fetch_layer(struct job *job, struct registry_conn *conn, struct plan_
     rehash(&t, journal_get(job->fetch->journal, layer->entry));
     r = fetch_from_any(&t, conn, &e);
     /* What stops the run stops it between two records, and each byte may have been dear. */
-    if (is_fatal(r))
+    if (is_fatal(r) && write_pending(&t, NULL) == 0)
         (void)record(&t);
     transfer_end(&t);
     if (r == 0) {

@@ -91,7 +91,7 @@ has_journalled() {
 
 # wire_bytes: the bytes of blobs that went through the proxy.
 wire_bytes() {
-    jq -s 'map(select(.method == "GET" and (.path | test("/blobs/")))) | map(.sent) | add // 0' "$LAB_DIR/wire.requests"
+    lab_proxy_log wire | jq -s 'map(select(.method == "GET" and (.path | test("/blobs/"))).sent) | add // 0'
 }
 
 # verified FILE [ARG...]: verify says that it is whole.

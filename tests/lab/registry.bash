@@ -221,12 +221,20 @@ lab_proxy_rules() {
 
 # lab_proxy_count NAME [JQ_FILTER]: print how many logged requests match, e.g. '.status == 206'.
 lab_proxy_count() {
-    lab_count "$LAB_DIR/$1.requests" "${2:-true}"
+    lab_proxy_log "$1" | jq -s "map(select(${2:-true})) | length"
 }
 
-# lab_proxy_forget NAME: empty the request log.
+# lab_proxy_forget NAME: only requests that come from now on count, even though one before may end later.
 lab_proxy_forget() {
     : >"$LAB_DIR/$1.requests"
+    date +%s.%3N >"$LAB_DIR/$1.since"
+}
+
+# lab_proxy_log NAME: print the log's lines since then.
+lab_proxy_log() {
+    local since=0
+    [ ! -e "$LAB_DIR/$1.since" ] || since=$(cat "$LAB_DIR/$1.since")
+    [ ! -e "$LAB_DIR/$1.requests" ] || jq -c "select(.time >= $since)" "$LAB_DIR/$1.requests"
 }
 
 lab_count() {
