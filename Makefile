@@ -44,7 +44,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(call pkg,$(if $(STATIC),--static) --libs))$(PKG_LIBS)
 
 # -iquote: <archive.h> is libarchive's, "archive.h" would be ours.
-CPPFLAGS += -iquote lib -iquote installer -iquote controller -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+CPPFLAGS += -iquote lib -iquote installer -iquote controller -iquote cni -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-DFLATNET_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 -pthread -fno-common $(MODE) $(WARN) -ffile-prefix-map=$(CURDIR)/= \
 	$(PKG_CFLAGS) $(CFLAGS)
@@ -55,9 +55,10 @@ objects = $(patsubst %,$(O)/obj/%.o,$(1))
 LIB_OBJ := $(call objects,$(wildcard lib/*.c lib/kube/*.c lib/netlink/*.c))
 INST_OBJ := $(call objects,$(filter-out installer/main.c,$(wildcard installer/*.c installer/*.S)))
 CTRL_OBJ := $(call objects,$(filter-out controller/main.c,$(wildcard controller/*.c)))
+CNI_OBJ := $(call objects,$(filter-out cni/main.c,$(wildcard cni/*.c)))
 STATIC_OBJ := $(if $(STATIC),$(call objects,$(wildcard lib/static/*.c)))
-ARCHIVES := $(O)/libinstaller.a $(O)/libcontroller.a $(O)/libflatnet.a
-PROGRAMS := $(O)/bin/flatnet $(O)/bin/network-controller
+ARCHIVES := $(O)/libinstaller.a $(O)/libcontroller.a $(O)/libcni.a $(O)/libflatnet.a
+PROGRAMS := $(addprefix $(O)/bin/,flatnet network-controller $(if $(wildcard cni/main.c),static-macvlan-cni))
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
@@ -81,9 +82,11 @@ $(PROGRAMS): | $(STATIC_OBJ)
 
 $(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(O)/libinstaller.a $(O)/libflatnet.a
 $(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $(O)/libflatnet.a
+$(O)/bin/static-macvlan-cni: $(O)/obj/cni/main.c.o $(O)/libcni.a $(O)/libflatnet.a
 $(O)/libflatnet.a: $(LIB_OBJ)
 $(O)/libinstaller.a: $(INST_OBJ)
 $(O)/libcontroller.a: $(CTRL_OBJ)
+$(O)/libcni.a: $(CNI_OBJ)
 
 # In a static program our names would meet the inner names of the libraries (libcrypto has an
 # err_cleanup of its own), so that there our part becomes one object that shows only main.
