@@ -63,7 +63,6 @@ UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
 SOURCE_DIRS := $(wildcard lib installer cni controller tests)
-MAN := $(wildcard docs/*.1)
 # Left out of those runs is what tests another program than the one that these flags build or only
 # the data in it, what runs in a guest too small for a sanitizer, and the slow half of addons copy,
 # whose modules have unit tests.
@@ -178,15 +177,15 @@ bench: dist
 	$(Q)$(SUB) all
 	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
 
-## dist        dist/linux-amd64/flatnet: one static program, the same bytes from any folder
+## dist        dist/linux-amd64: static programs, the same bytes from any folder
 dist:
 	$(Q)tests/lab/packages.sh build dist
 	$(Q)prefix=$$(scripts/static-libs.sh) && PKG_CONFIG_PATH=$$prefix/lib/pkgconfig \
 		$(SUB) O=$(O)/static STATIC=1 SAN= COVER= all
 	$(Q)mkdir -p $(DIST)/linux-amd64
-	$(Q)$(STRIP) -s -o $(O)/static/flatnet $(O)/static/bin/flatnet
-	$(Q)$(if $(SOURCE_DATE_EPOCH),touch -d @$(SOURCE_DATE_EPOCH) $(O)/static/flatnet)
-	$(Q)mv $(O)/static/flatnet $(DIST)/linux-amd64/flatnet
+	$(Q)for p in $(notdir $(PROGRAMS)); do $(STRIP) -s -o $(O)/static/$$p $(O)/static/bin/$$p && \
+		$(if $(SOURCE_DATE_EPOCH),touch -d @$(SOURCE_DATE_EPOCH) $(O)/static/$$p &&) \
+		mv $(O)/static/$$p $(DIST)/linux-amd64/$$p || exit 1; done
 
 ## lint, fmt   formatting, banned calls, shell scripts, static analysis; fmt formats
 lint:
@@ -196,10 +195,11 @@ lint:
 fmt:
 	$(Q)clang-format -i $(shell find $(SOURCE_DIRS) -name '*.[ch]')
 
-## install     program and manual pages below DESTDIR and PREFIX (/usr/local)
+## install     programs and manual pages below DESTDIR and PREFIX (/usr/local)
 install: all
-	install -D -m 755 $(O)/bin/flatnet $(DESTDIR)$(PREFIX)/bin/flatnet
-	$(if $(MAN),install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MAN))
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(wildcard docs/*.1)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard docs/*.8)
 
 ## deps, clean install what building needs (Debian 12); remove what was built
 deps:

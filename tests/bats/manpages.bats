@@ -75,9 +75,16 @@ page_options() {
     done < <(sed -n '/^\.Sh ENVIRONMENT/,/^\.Sh EXIT/s/^\.It Ev //p' "$REPO_ROOT"/docs/*.1 | tr -d ' ' | tr ',' '\n')
 }
 
+@test "network-controller.8 has the options of its --help, and no other" {
+    "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" --help | grep -oE '(^  |, )--[a-z-]+' | tr -d ', ' |
+        sort >in-help
+    sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$REPO_ROOT/docs/network-controller.8" | sort | diff in-help -
+    [ "$(wc -l <in-help)" -ge 12 ]
+}
+
 @test "mandoc has nothing to say about the pages, and they render" {
     local page
-    for page in "$REPO_ROOT"/docs/*.1; do
+    for page in "$REPO_ROOT"/docs/*.[18]; do
         mandoc -T lint -W warning "$page" || fail "$page" || return 1
         mandoc -T utf8 "$page" >rendered
         [ "$(wc -l <rendered)" -gt 40 ]

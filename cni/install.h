@@ -1,0 +1,51 @@
+#pragma once
+/*
+ * `static-macvlan-cni install`: what one node needs of the plugin, put there and kept true as long
+ * as this runs: the executables, the kubeconfig that they read, in chained mode the configuration
+ * that comes first. `static-macvlan-cni uninstall` takes the last two away again; nothing else
+ * does: a stop, an upgrade or a reboot leaves them, so that pods go on.
+ */
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define INSTALL_CONFLIST "05-flatnet.conflist"
+#define INSTALL_KUBECONFIG "flatnet.d/flatnet.kubeconfig" /* below the folder of configurations */
+
+struct install_options {
+    const char *conf_dir, *bin_dir; /* as this process sees them */
+    const char *service_account;    /* folder; NULL: where Kubernetes mounts it */
+    const char *listen;
+    bool is_chained;
+};
+
+/* --- install_files.c --- */
+
+/* Puts this executable into bin_dir by rename, under both of its names. 1: something was written,
+ * 0: all was there already. */
+int install_programs(const struct install_options *o, struct err **e);
+/* Writes the kubeconfig from the service account of the pod where it differs; 1 and 0 as above.
+ * Errors as kube_creds_in_cluster. */
+int install_kubeconfig(const struct install_options *o, struct err **e);
+/* Writes the configuration of chained mode; 1 and 0 as above. -ENOENT: there is none that ours
+ * could be chained to. -EBADMSG: that one cannot be used; ours stays as it is. */
+int install_conflist(const struct install_options *o, struct err **e);
+/* Removes what the two above have written. */
+int install_remove(const struct install_options *o, struct err **e);
+
+/* --- install_conflist.c, pure --- */
+
+/*
+ * Our configuration list, made of the text of another's (a list, or a single plugin): its plugins,
+ * and ours behind them. To be freed. -EBADMSG: that is no configuration; the message says why.
+ */
+int install_chain(const char *text, size_t len, char **out_text, struct err **e);
+
+/* --- install_run.c --- */
+
+/* Runs until SIGTERM; the exit status. */
+int install_run(const struct install_options *o);
+
+/* `static-macvlan-cni install|uninstall [OPTION]...` (argv[0] is the verb); the exit status. */
+int install_main(int argc, char **argv);

@@ -1,0 +1,204 @@
+/* The files that a node needs. */
+#include "install.h"
+
+#include "buf.h"
+#include "fs.h"
+#include "json.h"
+#include "kube/kube_creds.h"
+#include "mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROGRAM_MAX (64u << 20)
+#define CONF_MAX (1u << 20)
+
+static bool is_same(const char *path, const char *bytes, size_t len, mode_t mode)
+{
+    auto_buf struct buf now;
+    struct stat st;
+
+    buf_init(&now, len + 1);
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == mode &&
+           st.st_size == (off_t)len && fs_read_file(path, &now, NULL) == 0 &&
+           !memcmp(now.data, bytes, len);
+}
+
+/* 1: written, 0: it was there. */
+static int write_if_other(const char *path, const char *bytes, size_t len, mode_t mode,
+                          struct err **e)
+{
+    int r;
+
+    if (is_same(path, bytes, len, mode))
+        return 0;
+    r = fs_write_file(path, bytes, len, mode, e);
+    return r < 0 ? r : 1;
+}
+
+int install_programs(const struct install_options *o, struct err **e)
+{
+    static const char *const names[] = {"static-macvlan-cni", "static-ipam"};
+    auto_buf struct buf program;
+    int r, written = 0;
+
+    buf_init(&program, PROGRAM_MAX);
+    r = fs_read_file("/proc/self/exe", &program, e);
+    if (r == 0)
+        r = fs_mkdirs(o->bin_dir, 0755, e);
+    for (size_t i = 0; r >= 0 && i < 2; i++) {
+        auto_free char *path = xasprintf("%s/%s", o->bin_dir, names[i]);
+
+        r = write_if_other(path, program.data, program.len, 0755, e);
+        written |= r;
+    }
+    return r < 0 ? r : written;
+}
+
+/* --- the kubeconfig --- */
+
+static cJSON *named(const char *name, const char *kind, cJSON *value)
+{
+    cJSON *list = cJSON_CreateArray(), *item = cJSON_CreateObject();
+
+    json_add_str(item, "name", name);
+    cJSON_AddItemToObject(item, kind, value);
+    cJSON_AddItemToArray(list, item);
+    return list;
+}
+
+static char *base64(const struct buf *bytes)
+{
+    char *text = xcalloc(1, (bytes->len + 2) / 3 * 4 + 1);
+
+    (void)EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes->data,
+                          (int)bytes->len);
+    return text;
+}
+
+/* JSON, which is YAML too. */
+static char *kubeconfig_text(const struct kube_config *from)
+{
+    auto_json cJSON *config = cJSON_CreateObject();
+    cJSON *cluster = cJSON_CreateObject(), *user = cJSON_CreateObject();
+    cJSON *context = cJSON_CreateObject();
+
+    json_add_str(cluster, "server", from->server);
+    if (from->ca.bytes.len) {
+        auto_free char *ca = base64(&from->ca.bytes);
+        json_add_str(cluster, "certificate-authority-data", ca);
+    }
+    json_add_str(user, "token", from->token.bytes.data);
+    json_add_str(context, "cluster", "cluster");
+    json_add_str(context, "user", "static-macvlan-cni");
+    json_add_str(config, "apiVersion", "v1");
+    json_add_str(config, "kind", "Config");
+    cJSON_AddItemToObject(config, "clusters", named("cluster", "cluster", cluster));
+    cJSON_AddItemToObject(config, "users", named("static-macvlan-cni", "user", user));
+    cJSON_AddItemToObject(config, "contexts", named("cluster", "context", context));
+    json_add_str(config, "current-context", "cluster");
+    return json_print(config);
+}
+
+int install_kubeconfig(const struct install_options *o, struct err **e)
+{
+    auto_kube_config struct kube_config config = {.server = NULL};
+    auto_free char *ns = NULL, *folder = xasprintf("%s/flatnet.d", o->conf_dir);
+    auto_free char *path = xasprintf("%s/" INSTALL_KUBECONFIG, o->conf_dir);
+    auto_free char *text = NULL;
+    int r = kube_creds_in_cluster(o->service_account, &config, &ns, e);
+
+    if (r == 0)
+        r = fs_mkdirs(folder, 0700, e);
+    if (r < 0)
+        return r;
+    text = kubeconfig_text(&config);
+    return write_if_other(path, text, strlen(text), 0600, e);
+}
+
+/* --- the configuration of chained mode --- */
+
+static bool is_configuration(const char *name)
+{
+    static const char *const endings[] = {".conf", ".conflist", ".json"};
+    size_t len = strlen(name);
+
+    if (name[0] == '.' || !strcmp(name, INSTALL_CONFLIST))
+        return false;
+    for (size_t i = 0; i < 3; i++) {
+        size_t n = strlen(endings[i]);
+
+        if (len > n && !strcmp(name + len - n, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The first by name, as the runtime takes it; to be freed. NULL: none. */
+static char *find_next(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    char *first = NULL;
+
+    while (dir && (entry = readdir(dir))) {
+        if (!is_configuration(entry->d_name) || (first && strcmp(entry->d_name, first) > 0))
+            continue;
+        free(first);
+        first = xstrdup(entry->d_name);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return first;
+}
+
+int install_conflist(const struct install_options *o, struct err **e)
+{
+    auto_free char *next = find_next(o->conf_dir), *from = NULL, *text = NULL;
+    auto_free char *path = xasprintf("%s/" INSTALL_CONFLIST, o->conf_dir);
+    auto_buf struct buf bytes;
+    int r;
+
+    if (!next)
+        return err_set(e, -ENOENT,
+                       "no network configuration in '%s' that ours could be chained to; the "
+                       "cluster's own network has to be there first",
+                       o->conf_dir);
+    buf_init(&bytes, CONF_MAX);
+    from = xasprintf("%s/%s", o->conf_dir, next);
+    r = fs_read_file(from, &bytes, e);
+    if (r < 0)
+        return r;
+    r = install_chain(bytes.data, bytes.len, &text, e);
+    if (r < 0)
+        return err_wrap(e, "cannot chain to '%s'", from);
+    return write_if_other(path, text, strlen(text), 0644, e);
+}
+
+/* --- taking it away --- */
+
+static int remove_one(const char *path, struct err **e)
+{
+    if (unlink(path) == 0 || errno == ENOENT)
+        return 0;
+    return err_set(e, -errno, "cannot remove '%s': %s", path, strerror(errno));
+}
+
+int install_remove(const struct install_options *o, struct err **e)
+{
+    auto_free char *conflist = xasprintf("%s/" INSTALL_CONFLIST, o->conf_dir);
+    auto_free char *kubeconfig = xasprintf("%s/" INSTALL_KUBECONFIG, o->conf_dir);
+    auto_free char *folder = xasprintf("%s/flatnet.d", o->conf_dir);
+    int r = remove_one(conflist, e);
+
+    if (r == 0)
+        r = remove_one(kubeconfig, e);
+    if (r == 0)
+        (void)rmdir(folder);
+    return r;
+}

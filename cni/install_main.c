@@ -1,0 +1,112 @@
+/* Options of `static-macvlan-cni install` and `uninstall`. */
+#include "install.h"
+
+#include "log.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: static-macvlan-cni install [OPTION]...\n"
+    "       static-macvlan-cni uninstall [--conf-dir DIR]\n"
+    "\n"
+    "install keeps on this node what the plugin needs, until it is stopped: the executables, "
+    "their\n"
+    "kubeconfig, and in chained mode the network configuration that comes first. All of it stays\n"
+    "when it stops. uninstall removes configuration and kubeconfig; the executables stay, since\n"
+    "pods that run are taken down by them.\n"
+    "\n"
+    "  --mode multus|chained      how the plugin is called; default: multus\n"
+    "  --conf-dir DIR             network configurations; default: /etc/cni/net.d\n"
+    "  --bin-dir DIR              plugins; default: /opt/cni/bin\n"
+    "  --service-account DIR      token and CA; default: where Kubernetes mounts them\n"
+    "  --listen [ADDRESS]:PORT    health and metrics; default: :9479\n"
+    "  --logging-format text|json default: text\n"
+    "  --help\n";
+
+enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, LISTEN, FORMAT, HELP };
+
+static const struct option table[] = {
+    {"mode", required_argument, NULL, MODE},
+    {"conf-dir", required_argument, NULL, CONF_DIR},
+    {"bin-dir", required_argument, NULL, BIN_DIR},
+    {"service-account", required_argument, NULL, ACCOUNT},
+    {"listen", required_argument, NULL, LISTEN},
+    {"logging-format", required_argument, NULL, FORMAT},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* *out tells whether it is the second of the two; -1 after a message. */
+static int read_choice(const char *option, const char *first, const char *second, bool *out)
+{
+    *out = !strcmp(optarg, second);
+    if (*out || !strcmp(optarg, first))
+        return 0;
+    fprintf(stderr, "static-macvlan-cni: '%s' is no value of --%s; it takes %s or %s\n", optarg,
+            option, first, second);
+    return -1;
+}
+
+static int set_format(void)
+{
+    bool is_json;
+    int r = read_choice("logging-format", "text", "json", &is_json);
+
+    if (r == 0)
+        log_set_json(is_json);
+    return r;
+}
+
+static int set_option(struct install_options *o, int option)
+{
+    switch (option) {
+    case MODE:
+        return read_choice("mode", "multus", "chained", &o->is_chained);
+    case CONF_DIR:
+        o->conf_dir = optarg;
+        return 0;
+    case BIN_DIR:
+        o->bin_dir = optarg;
+        return 0;
+    case ACCOUNT:
+        o->service_account = optarg;
+        return 0;
+    case LISTEN:
+        o->listen = optarg;
+        return 0;
+    case FORMAT:
+        return set_format();
+    default:
+        return -1;
+    }
+}
+
+int install_main(int argc, char **argv)
+{
+    struct install_options o = {.conf_dir = "/etc/cni/net.d",
+                                .bin_dir = "/opt/cni/bin",
+                                .listen = ":9479"};
+    auto_err struct err *e = NULL;
+    int option, r;
+
+    while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+        if (option == HELP) {
+            (void)fputs(usage, stdout);
+            return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+        }
+        if (set_option(&o, option) < 0)
+            return EXIT_USAGE;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "static-macvlan-cni: unexpected argument '%s'; see --help\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[0], "install"))
+        return install_run(&o);
+    r = install_remove(&o, &e);
+    if (r < 0)
+        log_error("%s", err_text(e));
+    return r < 0 ? err_exit_status(r) : EXIT_OK;
+}
