@@ -135,7 +135,7 @@ int copy_pods(const struct copy_pods *o, struct err **e)
         return err_set(e, -EINVAL, "'%s' is no name of a namespace", t.namespace);
     if (!kube_name_is_valid(t.container))
         return err_set(e, -EINVAL, "'%s' is no name of a container", t.container);
-    r = kube_config_load(o->kubeconfig, o->context, &config, e);
+    r = kube_config_load_user(o->kubeconfig, o->context, &config, e);
     if (r == 0)
         r = kube_client_new(&config, &k, e);
     if (r == 0) {

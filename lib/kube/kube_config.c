@@ -213,17 +213,88 @@ static int take_cluster(const struct entry *from, struct kube_config *c, struct 
 
 static int refuse_others(const struct entry *from, struct err **e)
 {
-    static const char *const unknown[] = {"exec",   "auth-provider", "username",     "as",
-                                          "as-uid", "as-groups",     "as-user-extra"};
-    const char *command = yamlnode_str(yamlnode_get(yamlnode_get(from->node, "exec"), "command"));
+    static const char *const unknown[] = {"auth-provider", "username",  "as",
+                                          "as-uid",        "as-groups", "as-user-extra"};
 
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         if (yamlnode_get(from->node, unknown[i]))
             return err_set(e, -EINVAL,
-                           "user '%s' in '%s' has '%s'%s%.100s, which cannot be used here; give "
-                           "the user a token or a client certificate",
-                           from->name, from->path, unknown[i], command ? ": " : "",
-                           command ? command : "");
+                           "user '%s' in '%s' has '%s', which cannot be used here; give the user a "
+                           "token or a client certificate",
+                           from->name, from->path, unknown[i]);
+    return 0;
+}
+
+/* --- exec --- */
+
+static void add_text(char ***list, size_t *n, char *text)
+{
+    array_grow(*list, *n);
+    (*list)[(*n)++] = text;
+}
+
+/* A command with a slash is relative to the kubeconfig. */
+static char *command_path(const struct entry *from, const char *command)
+{
+    const char *slash = strrchr(from->path, '/');
+
+    return *command == '/' || !strchr(command, '/') || !slash
+               ? xstrdup(command)
+               : xasprintf("%.*s/%s", (int)(slash - from->path), from->path, command);
+}
+
+static void take_args(struct kube_exec_plugin *p, const struct yamlnode *args, char *command)
+{
+    size_t n = 0;
+
+    add_text(&p->argv, &n, command);
+    for (size_t i = 0; args && args->kind == YAMLNODE_LIST && i < args->n_items; i++) {
+        const char *text = yamlnode_str(args->items[i]);
+
+        add_text(&p->argv, &n, xstrdup(text ? text : ""));
+    }
+    add_text(&p->argv, &n, NULL);
+}
+
+static void take_env(struct kube_exec_plugin *p, const struct yamlnode *env)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; env && env->kind == YAMLNODE_LIST && i < env->n_items; i++) {
+        const char *name = yamlnode_str(yamlnode_get(env->items[i], "name"));
+        const char *value = yamlnode_str(yamlnode_get(env->items[i], "value"));
+
+        if (name && *name)
+            add_text(&p->env, &n, xasprintf("%s=%s", name, value ? value : ""));
+    }
+    add_text(&p->env, &n, NULL);
+}
+
+static int take_exec(const struct entry *from, struct kube_config *c, struct err **e)
+{
+    const struct yamlnode *exec = yamlnode_get(from->node, "exec");
+    const char *command = yamlnode_str(yamlnode_get(exec, "command"));
+    const char *version = yamlnode_str(yamlnode_get(exec, "apiVersion"));
+    const char *mode = yamlnode_str(yamlnode_get(exec, "interactiveMode"));
+    const char *wants_cluster = yamlnode_str(yamlnode_get(exec, "provideClusterInfo"));
+
+    if (!exec)
+        return 0;
+    if (!command || !*command || !version || !*version)
+        return err_set(e, -EINVAL, "user '%s' in '%s' has 'exec' without command or apiVersion",
+                       from->name, from->path);
+    if (mode && !strcmp(mode, "Always"))
+        return err_set(
+            e, -EINVAL,
+            "user '%s' in '%s' has 'exec': %.100s, which needs a terminal (interactiveMode"
+            " Always) and gets none here",
+            from->name, from->path, command);
+    c->exec = xcalloc(1, sizeof(*c->exec));
+    c->exec->api_version = xstrdup(version);
+    c->exec->hint = xstrdup(yamlnode_str(yamlnode_get(exec, "installHint")));
+    c->exec->wants_cluster = wants_cluster && !strcmp(wants_cluster, "true");
+    take_args(c->exec, yamlnode_get(exec, "args"), command_path(from, command));
+    take_env(c->exec, yamlnode_get(exec, "env"));
     return 0;
 }
 
@@ -232,6 +303,8 @@ static int take_user(const struct entry *from, struct kube_config *c, struct err
     auto_free char *token = NULL;
     int r = refuse_others(from, e);
 
+    if (r == 0)
+        r = take_exec(from, c, e);
     if (r == 0)
         r = take_part(from, "client-certificate", &c->cert, e);
     if (r == 0)
@@ -329,5 +402,6 @@ void kube_config_release(struct kube_config *c)
     part_release(&c->cert);
     part_release(&c->key);
     part_release(&c->token);
+    kube_exec_plugin_free(c->exec);
     *c = (struct kube_config){.context = NULL};
 }

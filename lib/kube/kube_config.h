@@ -5,8 +5,8 @@
  * (kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig, and
  * kubeconfig.v1 of the configuration API). YAML, so JSON too.
  *
- * Refused by name, because leaving them out would speak as somebody else: exec, auth-provider,
- * user name and password, and impersonation.
+ * Refused by name, because leaving them out would speak as somebody else: auth-provider, user name
+ * and password, and impersonation; exec too, but for programs that people start.
  */
 #include "buf.h"
 #include "err.h"
@@ -22,6 +22,14 @@ struct kube_part {
     char *file;       /* absolute, or relative to the working directory; NULL: none */
 };
 
+/* A program that knows the credentials (users[].user.exec). */
+struct kube_exec_plugin {
+    char *api_version, *hint; /* what to do where it is not installed; NULL: not said */
+    char **argv;              /* argv[0] is a path, or a name for PATH; NULL-terminated */
+    char **env;               /* "NAME=VALUE" on top of the environment; NULL-terminated */
+    bool wants_cluster;       /* provideClusterInfo */
+};
+
 struct kube_config {
     char *context;  /* its name */
     char *server;   /* as written: "https://10.0.0.1:6443", maybe with a path */
@@ -31,7 +39,8 @@ struct kube_config {
     bool no_proxy;  /* the proxies of the environment do not count */
     struct kube_part ca; /* PEM; neither bytes nor file: the system's set */
     struct kube_part cert, key;
-    struct kube_part token; /* a file counts before the token that stands beside it */
+    struct kube_part token;        /* a file counts before the token that stands beside it */
+    struct kube_exec_plugin *exec; /* only after kube_config_parse; or NULL */
 };
 
 /* The text of one kubeconfig. */
@@ -55,6 +64,10 @@ int kube_config_parse(const struct kube_source *sources, size_t n, const char *c
  */
 int kube_config_load(const char *path, const char *context, struct kube_config *out,
                      struct err **e);
+/* The same for a program that somebody has started, which may run another one for credentials. Its
+ * failure is -EKEYREJECTED. */
+int kube_config_load_user(const char *path, const char *context, struct kube_config *out,
+                          struct err **e);
 void kube_config_release(struct kube_config *c);
 
 #define auto_kube_config __attribute__((cleanup(kube_config_release)))

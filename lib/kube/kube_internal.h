@@ -32,6 +32,14 @@ bool kube_config_is_word(const char *text);
 /* Without the white space at its end: is it a token? */
 bool kube_config_trim_token(struct buf *token);
 
+/*
+ * Credential plugins (client.authentication.k8s.io v1alpha1, v1beta1, v1): runs c->exec, which is
+ * there, and puts what it says into c->token, or c->cert and c->key. No terminal is given to it.
+ * -EKEYREJECTED: it cannot be run, failed, or its answer makes no sense.
+ */
+int kube_exec_plugin_run(struct kube_config *c, struct err **e);
+void kube_exec_plugin_free(struct kube_exec_plugin *p);
+
 /* Whom to ask, and how to get there; the path is the caller's. */
 void kube_client_address(const struct kube_client *c, struct http_request *req);
 

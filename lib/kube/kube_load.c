@@ -99,7 +99,21 @@ static int load_token(struct kube_part *token, struct err **e)
     return r;
 }
 
-int kube_config_load(const char *path, const char *context, struct kube_config *out, struct err **e)
+static int load_parts(struct kube_config *c, struct err **e)
+{
+    int r = load(&c->ca, "certificate-authority", e);
+
+    if (r == 0)
+        r = load(&c->cert, "client-certificate", e);
+    if (r == 0)
+        r = load(&c->key, "client-key", e);
+    if (r == 0)
+        r = load_token(&c->token, e);
+    return r;
+}
+
+static int load_all(const char *path, const char *context, bool may_exec, struct kube_config *out,
+                    struct err **e)
 {
     struct files f = {.n = 0};
     struct kube_config c = {.context = NULL};
@@ -108,17 +122,29 @@ int kube_config_load(const char *path, const char *context, struct kube_config *
     if (r == 0)
         r = kube_config_parse(f.sources, f.n, context, &c, e);
     files_release(&f);
+    if (r == 0 && c.exec && !may_exec)
+        r = err_set(e, -EINVAL,
+                    "the user of context '%s' has 'exec': %.100s, which cannot be used here; give "
+                    "the user a token or a client certificate",
+                    c.context, c.exec->argv[0]);
     if (r == 0)
-        r = load(&c.ca, "certificate-authority", e);
-    if (r == 0)
-        r = load(&c.cert, "client-certificate", e);
-    if (r == 0)
-        r = load(&c.key, "client-key", e);
-    if (r == 0)
-        r = load_token(&c.token, e);
+        r = load_parts(&c, e);
+    if (r == 0 && c.exec)
+        r = kube_exec_plugin_run(&c, e);
     if (r < 0)
         kube_config_release(&c);
     else
         *out = c;
     return r;
+}
+
+int kube_config_load(const char *path, const char *context, struct kube_config *out, struct err **e)
+{
+    return load_all(path, context, false, out, e);
+}
+
+int kube_config_load_user(const char *path, const char *context, struct kube_config *out,
+                          struct err **e)
+{
+    return load_all(path, context, true, out, e);
 }

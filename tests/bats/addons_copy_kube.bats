@@ -246,10 +246,26 @@ addons_include:
     run_flatnet addons copy network-addons --context lab
     assert_status 1
     assert_contains "cannot open '$HOME/.kube/config'" stderr
-    config_with 's/token: [^}]*/exec: {command: aws}/'
+}
+
+@test "credentials by another program" {
+    local token
+    token=$(sed -n 's/.*token: \([^}]*\)}.*/\1/p' "$kubeconfig")
+    printf '#!/bin/sh\nexec cat answer\n' >plugin
+    chmod +x plugin
+    printf '{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential",
+        "status": {"token": "%s"}}' "$token" >answer
+    config_with 's|token: [^}]*|exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: ./plugin}|'
     run_flatnet addons copy network-addons --kubeconfig changed
-    assert_status 2
-    assert_contains "user 'admin' in 'changed' has 'exec': aws" stderr
+    assert_status 0
+    printf '{"apiVersion": "client.authentication.k8s.io/v1beta1", "status": {"token": "wrong"}}' >answer
+    run_flatnet addons copy network-addons --kubeconfig changed
+    assert_status 7
+    rm answer
+    run_flatnet addons copy network-addons --kubeconfig changed
+    assert_status 7
+    assert_contains "credentials of context 'lab' by './plugin'" stderr
+    assert_contains 'answer: No such file' stderr
 }
 
 @test "what cannot be done is said" {

@@ -134,7 +134,10 @@ static void refuses(void **state)
         {CONTEXT CLUSTER(SERVER) USER("client-certificate: c"), NULL,
          "only one of client-certificate and client-key"},
         {CONTEXT CLUSTER(SERVER) USER("exec: {command: aws, args: [eks]}"), NULL,
-         "user 'u' in 'dir/kc' has 'exec': aws, which cannot be used here"},
+         "user 'u' in 'dir/kc' has 'exec' without command or apiVersion"},
+        {CONTEXT CLUSTER(SERVER)
+             USER("exec: {command: aws, apiVersion: c/v1, interactiveMode: Always}"),
+         NULL, "user 'u' in 'dir/kc' has 'exec': aws, which needs a terminal"},
         {CONTEXT CLUSTER(SERVER) USER("auth-provider: {name: oidc}"), NULL, "has 'auth-provider'"},
         {CONTEXT CLUSTER(SERVER) USER("username: a, password: b"), NULL, "has 'username'"},
         {CONTEXT CLUSTER(SERVER) USER("token: a, as: root"), NULL, "has 'as'"},

@@ -63,8 +63,8 @@ static int spawn(struct run *r, int in, int out, int err)
     (void)posix_spawnattr_init(&attr);
     (void)posix_spawnattr_setsigdefault(&attr, &defaults);
     (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-    failed =
-        posix_spawn(&r->pid, r->child->argv[0], &files, &attr, (char **)r->child->argv, environ);
+    failed = posix_spawn(&r->pid, r->child->argv[0], &files, &attr, (char **)r->child->argv,
+                         r->child->env ? (char **)r->child->env : environ);
     (void)posix_spawn_file_actions_destroy(&files);
     (void)posix_spawnattr_destroy(&attr);
     return -failed;

@@ -14,6 +14,7 @@ typedef ssize_t (*child_source)(void *arg, void *bytes, size_t size, struct err 
 
 struct child {
     const char *const *argv; /* argv[0] is a path; NULL-terminated */
+    const char *const *env;  /* "NAME=VALUE"..., NULL-terminated; NULL: that of this process */
     child_source source;     /* NULL: /dev/null */
     void *source_arg;
 };
