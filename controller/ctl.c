@@ -140,6 +140,7 @@ static void free_parts(struct ctl *c)
 {
     http_server_free(c->server);
     ctl_steps_free(c);
+    ctl_webhook_free(c->webhook);
     ctl_lead_free(c->lead);
     ctl_pods_free(c->pods);
     ctl_copies_free(c->copies);
@@ -230,6 +231,8 @@ static int run_loop(struct ctl *c, struct kube_config *config, struct err **e)
         (void)event_add(signals[i], NULL);
     if (r == 0)
         r = ctl_surface_new(c, e);
+    if (r == 0 && c->options->has_webhook)
+        r = ctl_webhook_new(c, e);
     if (r == 0) {
         c->events = kube_events_new(c->io, &events);
         ask_cluster(c);

@@ -33,7 +33,10 @@ struct ctl_copies;
 struct ctl_queue_figures;
 struct ctl_step;
 struct ctl_lead;
+struct ctl_pod;
+struct ctl_webhook;
 struct http_server;
+struct macvlanip;
 
 struct ctl_options {
     const char *kubeconfig; /* NULL: the pod's service account */
@@ -42,7 +45,10 @@ struct ctl_options {
     enum kube_lease_kind lock;
     bool is_multus; /* else chained */
     bool legacy_octets;
-    int lease_ms, renew_ms, retry_ms; /* 0: 15, 10 and 2 s */
+    bool has_webhook;
+    const char *webhook_listen;
+    const char *webhook_service, *webhook_ns; /* what the API server calls it by */
+    int lease_ms, renew_ms, retry_ms;         /* 0: 15, 10 and 2 s */
 };
 
 struct ctl {
@@ -62,6 +68,7 @@ struct ctl {
     struct ctl_queue_figures *queues;
     struct ctl_step *steps;
     struct ctl_lead *lead;
+    struct ctl_webhook *webhook; /* NULL: none */
     int exit_status;
 };
 
@@ -148,6 +155,8 @@ void ctl_pods_free(struct ctl_pods *p);
 void ctl_pods_start(struct ctl_pods *p);
 void ctl_pods_stop(struct ctl_pods *p);
 bool ctl_pods_has_synced(const struct ctl_pods *p);
+/* NULL where it is not there; borrowed until back in the loop. */
+const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key);
 void ctl_pods_add(struct ctl_pods *p, const char *key);
 /* Pods that wait for something of this subnet are looked at again: all of them, or those that an
  * address can help that was freed. */
@@ -212,3 +221,22 @@ void ctl_copies_start(struct ctl_copies *p);
 void ctl_copies_stop(struct ctl_copies *p);
 /* Has those of the subnet written anew that are out of date; NULL: of all subnets. */
 void ctl_copies_check(struct ctl_copies *p, const char *subnet);
+
+/* --- ctl_webhook.c: the admission webhook; ctl_webhook_cert.c: its certificate --- */
+
+/*
+ * All replicas answer, by their stores. Until those are complete the answer is HTTP 503: then the
+ * failurePolicy decides, which is the operator's word on what may pass unchecked; an answer of ours
+ * that allows would overrule Fail, and be in no statistics of the API server. Before the first
+ * Secret is seen, and where it is none, the certificate is one that nobody knows: the same.
+ *
+ * Sets c->webhook. -EINVAL: an address, or names, that cannot be. Another errno: as
+ * http_server_new.
+ */
+int ctl_webhook_new(struct ctl *c, struct err **e);
+void ctl_webhook_free(struct ctl_webhook *w); /* NULL is fine */
+void ctl_webhook_start(struct ctl_webhook *w);
+void ctl_webhook_stop(struct ctl_webhook *w);
+/* As `changed` of an informer; `now` stays there until it is `before`. */
+void ctl_webhook_ip_changed(struct ctl_webhook *w, const struct macvlanip *before,
+                            const struct macvlanip *now);

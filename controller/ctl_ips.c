@@ -72,6 +72,8 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
         put(p->c->ledger, is);
     else
         ledger_remove_ip(p->c->ledger, was->uid, rests_until(was));
+    if (p->c->webhook)
+        ctl_webhook_ip_changed(p->c->webhook, was, is);
     ctl_subnets_touch(p->c->subnets, is ? is->subnet : was->subnet);
     if (p->c->pods)
         ctl_pods_add(p->c->pods, key);

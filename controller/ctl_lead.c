@@ -49,6 +49,8 @@ static void on_read(struct ctl *c, const struct err *e)
     ctl_subnets_start(c->subnets);
     ctl_pods_start(c->pods);
     ctl_copies_start(c->copies);
+    if (c->webhook)
+        ctl_webhook_start(c->webhook);
     ctl_ips_check_all(c->ips);
     ledger_each_intent(c->ledger, check_promise, c->pods);
 }
@@ -135,6 +137,8 @@ void ctl_lead_stop(struct ctl_lead *l)
     ctl_copies_stop(l->c->copies);
     ctl_subnets_stop(l->c->subnets);
     ctl_spaces_stop(l->c->spaces);
+    if (l->c->webhook)
+        ctl_webhook_stop(l->c->webhook);
     kube_timer_wake(l->drain);
 }
 

@@ -21,21 +21,48 @@ static cJSON *our_annotations(const cJSON *annotations)
     return copy;
 }
 
-static void take_set(struct ctl_pod *pod, const cJSON *meta)
+static const cJSON *find_controller(const cJSON *meta)
 {
     const cJSON *owner;
 
     cJSON_ArrayForEach(owner, json_get_arr(meta, "ownerReferences"))
     {
-        const char *kind = json_get_str(owner, "kind");
-
-        if (!kind || strcmp(kind, "StatefulSet") ||
-            !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(owner, "controller")))
-            continue;
-        pod->set_name = xstrdup(json_get_str(owner, "name"));
-        pod->set_uid = xstrdup(json_get_str(owner, "uid"));
-        return;
+        if (json_get_str(owner, "kind") && json_get_str(owner, "name") &&
+            cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(owner, "controller")))
+            return owner;
     }
+    return NULL;
+}
+
+/* How long the name of a ReplicaSet's Deployment is; 0: it has none. */
+static size_t deployment_len(const char *set, const char *hash)
+{
+    size_t len = strlen(set), hash_len = hash ? strlen(hash) : 0;
+
+    if (!hash_len || len < hash_len + 2 || strcmp(set + len - hash_len, hash) ||
+        set[len - hash_len - 1] != '-')
+        return 0;
+    return len - hash_len - 1;
+}
+
+static void take_owner(struct ctl_pod *pod, const cJSON *meta)
+{
+    const cJSON *owner = find_controller(meta);
+    const char *kind = json_get_str(owner, "kind"), *name = json_get_str(owner, "name");
+    size_t len;
+
+    if (!owner)
+        return;
+    if (!strcmp(kind, "StatefulSet")) {
+        pod->set_name = xstrdup(name);
+        pod->set_uid = xstrdup(json_get_str(owner, "uid"));
+    }
+    len =
+        strcmp(kind, "ReplicaSet")
+            ? 0
+            : deployment_len(name, json_get_str(json_get_obj(meta, "labels"), "pod-template-hash"));
+    pod->owner_kind = xstrdup(len ? "Deployment" : kind);
+    pod->owner_name = xstrndup(name, len ? len : strlen(name));
 }
 
 struct ctl_pod *ctl_pod_new(const cJSON *object, bool is_multus)
@@ -57,7 +84,7 @@ struct ctl_pod *ctl_pod_new(const cJSON *object, bool is_multus)
         return pod;
     pod->annotations = our_annotations(annotations);
     pod->workload = xstrdup(json_get_str(json_get_obj(meta, "labels"), MACVLANIP_WORKLOAD_LABEL));
-    take_set(pod, meta);
+    take_owner(pod, meta);
     return pod;
 }
 
@@ -72,6 +99,8 @@ void ctl_pod_free(void *value)
     free(pod->half);
     free(pod->set_name);
     free(pod->set_uid);
+    free(pod->owner_kind);
+    free(pod->owner_name);
     free(pod->workload);
     free(pod);
 }
@@ -96,4 +125,21 @@ bool ctl_pod_has_labels(const struct ctl_pod *pod, const cJSON *labels)
             return false;
     }
     return true;
+}
+
+bool ctl_pod_is_numbered(const char *name, const char *stem)
+{
+    size_t len = strlen(stem);
+
+    return !strncmp(name, stem, len) && name[len] == '-' && name[len + 1] &&
+           !name[len + 1 + strspn(name + len + 1, "0123456789")];
+}
+
+bool ctl_pod_is_of(const struct ctl_pod *pod, const char *kind, const char *name)
+{
+    if (!pod->owner_kind)
+        return !strcmp(kind, "Pod") && !strcmp(pod->svc->name, name);
+    if (!strcmp(kind, "CronJob"))
+        return !strcmp(pod->owner_kind, "Job") && ctl_pod_is_numbered(pod->owner_name, name);
+    return !strcmp(pod->owner_kind, kind) && !strcmp(pod->owner_name, name);
 }

@@ -10,8 +10,10 @@ struct ctl_pod {
     cJSON *annotations;       /* of a macvlan pod, those that are ours; else NULL */
     char *half;               /* a warning: it has only a part of what its mode needs; or NULL */
     char *set_name, *set_uid; /* of its StatefulSet, or NULL */
-    char *workload;           /* Rancher's label for what it belongs to, or NULL */
-    int64_t seen_us;          /* when it came up first, for the time it waits */
+    /* Of a macvlan pod: its controller, for a ReplicaSet with a Deployment that; or NULL. */
+    char *owner_kind, *owner_name;
+    char *workload;  /* Rancher's label for what it belongs to, or NULL */
+    int64_t seen_us; /* when it came up first, for the time it waits */
 };
 
 /* NULL: no pod. */
@@ -19,3 +21,9 @@ struct ctl_pod *ctl_pod_new(const cJSON *object, bool is_multus);
 void ctl_pod_free(void *pod); /* NULL is fine */
 /* Whether it has all labels that are strings in `labels`. */
 bool ctl_pod_has_labels(const struct ctl_pod *pod, const cJSON *labels);
+/* Whether a macvlan pod comes from that workload of its namespace, or (kind "Pod") is it itself. A
+ * CronJob's is known by the name that Kubernetes gives its Jobs. */
+bool ctl_pod_is_of(const struct ctl_pod *pod, const char *kind, const char *name);
+/* Whether `name` is "STEM-DIGITS", as the pods of a StatefulSet and the Jobs of a CronJob have it.
+ */
+bool ctl_pod_is_numbered(const char *name, const char *stem);

@@ -317,6 +317,11 @@ bool ctl_pods_has_synced(const struct ctl_pods *p)
     return kube_informer_has_synced(p->informer);
 }
 
+const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key)
+{
+    return kube_informer_get(p->informer, key);
+}
+
 void ctl_pods_add(struct ctl_pods *p, const char *key)
 {
     kube_queue_add(p->queue, key);

@@ -25,6 +25,11 @@ static const char usage[] =
     "  --leader-elect-lease-duration SECONDS         default: 15\n"
     "  --leader-elect-renew-deadline SECONDS         default: 10\n"
     "  --leader-elect-retry-period SECONDS           default: 2\n"
+    "  --webhook                     answer the API server's questions about subnets and "
+    "workloads\n"
+    "  --webhook-listen [ADDRESS]:PORT               default: :9443\n"
+    "  --webhook-service NAME                        default: network-controller-webhook\n"
+    "  --webhook-namespace NAMESPACE                 of that Service; default: kube-system\n"
     "  --legacy-octet-rule           keep back what ends in .0 or .255, as in 2019\n"
     "  --log-level error|warn|info|debug             default: info; SIGUSR1 toggles debug\n"
     "  --logging-format text|json                    default: text\n"
@@ -40,6 +45,10 @@ enum {
     LEASE,
     RENEW,
     RETRY,
+    WEBHOOK,
+    WEBHOOK_LISTEN,
+    WEBHOOK_SERVICE,
+    WEBHOOK_NS,
     LEGACY,
     LEVEL,
     FORMAT,
@@ -57,6 +66,10 @@ static const struct option table[] = {
     {"leader-elect-lease-duration", required_argument, NULL, LEASE},
     {"leader-elect-renew-deadline", required_argument, NULL, RENEW},
     {"leader-elect-retry-period", required_argument, NULL, RETRY},
+    {"webhook", no_argument, NULL, WEBHOOK},
+    {"webhook-listen", required_argument, NULL, WEBHOOK_LISTEN},
+    {"webhook-service", required_argument, NULL, WEBHOOK_SERVICE},
+    {"webhook-namespace", required_argument, NULL, WEBHOOK_NS},
     {"legacy-octet-rule", no_argument, NULL, LEGACY},
     {"log-level", required_argument, NULL, LEVEL},
     {"logging-format", required_argument, NULL, FORMAT},
@@ -107,6 +120,19 @@ static int set_format(const char *text)
     return format;
 }
 
+static int set_webhook(struct ctl_options *o, int option)
+{
+    if (option == WEBHOOK)
+        o->has_webhook = true;
+    else if (option == WEBHOOK_LISTEN)
+        o->webhook_listen = optarg;
+    else if (option == WEBHOOK_SERVICE)
+        o->webhook_service = optarg;
+    else
+        o->webhook_ns = optarg;
+    return 0;
+}
+
 /* 0, or -1 after a message. */
 static int set_option(struct ctl_options *o, int option)
 {
@@ -141,6 +167,11 @@ static int set_option(struct ctl_options *o, int option)
         return set_seconds("leader-elect-renew-deadline", optarg, &o->renew_ms);
     case RETRY:
         return set_seconds("leader-elect-retry-period", optarg, &o->retry_ms);
+    case WEBHOOK:
+    case WEBHOOK_LISTEN:
+    case WEBHOOK_SERVICE:
+    case WEBHOOK_NS:
+        return set_webhook(o, option);
     case LEGACY:
         o->legacy_octets = true;
         return 0;
@@ -158,6 +189,9 @@ int main(int argc, char **argv)
     struct ctl_options options = {.lease_ns = CTL_SUBNET_NS,
                                   .lease_name = CTL_NAME,
                                   .listen = ":9480",
+                                  .webhook_listen = ":9443",
+                                  .webhook_service = CTL_NAME "-webhook",
+                                  .webhook_ns = CTL_SUBNET_NS,
                                   .is_multus = true};
     int option;
 

@@ -260,3 +260,31 @@ int webhook_cert_check(const struct webhook_cert *cert, const char *service, con
                        X509_verify_cert_error_string(result));
     return is_old(leaf, now) || is_old(ca, now) ? 0 : 1;
 }
+
+char *webhook_cert_first(const char *pem)
+{
+    auto_x509 X509 *cert = cert_from_pem(pem);
+    char *text = cert ? cert_to_pem(cert) : NULL;
+
+    ERR_clear_error();
+    return text;
+}
+
+int64_t webhook_cert_age_s(const struct webhook_cert *cert, time_t now)
+{
+    auto_x509 X509 *leaf = cert_from_pem(cert->cert_pem);
+    ASN1_TIME *at = ASN1_TIME_set(NULL, now - SKEW_S);
+    int days = 0, seconds = 0;
+
+    if (!leaf || !at || ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(leaf), at) != 1)
+        days = seconds = 0;
+    ASN1_TIME_free(at);
+    ERR_clear_error();
+    return (int64_t)days * 86400 + seconds;
+}
+
+void webhook_cert_copy(const struct webhook_cert *from, struct webhook_cert *out)
+{
+    *out = (struct webhook_cert){xstrdup(from->ca_pem), xstrdup(from->cert_pem),
+                                 xstrdup(from->key_pem)};
+}

@@ -6,6 +6,7 @@
  */
 #include "err.h"
 
+#include <stdint.h>
 #include <time.h>
 
 struct webhook_cert {
@@ -27,5 +28,11 @@ int webhook_cert_make(const char *service, const char *namespace, time_t now,
 int webhook_cert_check(const struct webhook_cert *cert, const char *service, const char *namespace,
                        time_t now, struct err **e);
 
+/* The first certificate of a text, written anew; NULL: it has none. To be freed. */
+char *webhook_cert_first(const char *pem);
+/* Seconds since the serving certificate was made; 0 where it cannot be told. */
+int64_t webhook_cert_age_s(const struct webhook_cert *cert, time_t now);
+
+void webhook_cert_copy(const struct webhook_cert *from, struct webhook_cert *out);
 void webhook_cert_release(struct webhook_cert *cert);
 #define auto_webhook_cert __attribute__((cleanup(webhook_cert_release)))

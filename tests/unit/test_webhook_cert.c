@@ -193,6 +193,26 @@ static void says_why_one_does_not_hold(void **state)
     }
 }
 
+static void its_age_and_its_first_certificate(void **state)
+{
+    auto_webhook_cert struct webhook_cert c = make(), copy = {.ca_pem = NULL};
+    struct webhook_cert none = {.ca_pem = NULL};
+    auto_free char *several = xasprintf("text\n%s%s", c.cert_pem, c.ca_pem);
+    auto_free char *first = webhook_cert_first(several);
+
+    (void)state;
+    assert_int_equal(webhook_cert_age_s(&c, NOW), 0);
+    assert_int_equal(webhook_cert_age_s(&c, NOW + 100 * DAY + 7), 100 * DAY + 7);
+    assert_int_equal(webhook_cert_age_s(&none, NOW), 0);
+    assert_string_equal(first, c.cert_pem);
+    assert_null(webhook_cert_first(NULL));
+    assert_null(
+        webhook_cert_first("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+    webhook_cert_copy(&c, &copy);
+    assert_string_equal(copy.key_pem, c.key_pem);
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(is_renewed_in_the_last_third),
         cmocka_unit_test(says_why_one_does_not_hold),
+        cmocka_unit_test(its_age_and_its_first_certificate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
