@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define TEXT_MAX (1u << 20)
-#define FLAGS_MAX 8
+#define FLAGS_MAX 12
 #define N_IMAGES 6
 
 extern const char embed_addon_multus[], embed_addon_multus_end[];
@@ -142,6 +142,9 @@ static void set_flags(const struct addons_settings *s, struct inputs *in)
     set_flag(in, "current", is_current);
     set_flag(in, "crd-v1", s->kube_minor >= 16);
     set_flag(in, "endpointslices", s->kube_minor >= 17 && !is_original);
+    set_flag(in, "webhook", s->has_webhook);
+    set_flag(in, "side-effects", s->kube_minor >= 12);
+    set_flag(in, "webhook-timeout", s->kube_minor >= 14);
     set_flag(in, "iface", s->iface_args != NULL);
     /* flannel 0.10's own files write no conflist; multus 3.2 has flannel in its configuration. */
     set_flag(in, "conflist", is_current || s->mode == ADDONS_CHAINED);
@@ -174,6 +177,7 @@ static int render_part(const struct addons_settings *s, const struct inputs *in,
         {image_roles[4].variable, ONE(in->images[4])},
         {image_roles[5].variable, ONE(in->images[5])},
         {"CRD_API", ONE(s->kube_minor >= 16 ? "v1" : "v1beta1")},
+        {"WEBHOOK_API", ONE(s->kube_minor >= 16 ? "v1" : "v1beta1")},
         {"JSONPATH", ONE(s->kube_minor >= 16 ? "jsonPath" : "JSONPath")},
         {"ARCH_LABEL", ONE(has_labels ? "kubernetes.io/arch" : "beta.kubernetes.io/arch")},
         {"OS_LABEL", ONE(has_labels ? "kubernetes.io/os" : "beta.kubernetes.io/os")},

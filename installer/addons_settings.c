@@ -79,6 +79,17 @@ static int set_mode(const char *text, struct addons_settings *s, struct err **e)
     return 0;
 }
 
+static int set_webhook(bool has_webhook, struct addons_settings *s, struct err **e)
+{
+    s->has_webhook = has_webhook;
+    if (has_webhook && !strcmp(s->set, "2019-original"))
+        return err_set(e, -EINVAL,
+                       "the controller of the image set '2019-original' has no webhook; leave out "
+                       "'--webhook', or use '--images %s'",
+                       IMAGESET_DEFAULT);
+    return 0;
+}
+
 static uint32_t mask_of(unsigned prefix)
 {
     return prefix ? UINT32_MAX << (32 - prefix) : 0;
@@ -248,6 +259,8 @@ int addons_settings_parse(const struct addons_options *o, struct addons_settings
         r = set_version(o->kube_version, &s, e);
     if (r == 0)
         r = set_mode(o->mode, &s, e);
+    if (r == 0)
+        r = set_webhook(o->has_webhook, &s, e);
     if (r == 0)
         r = set_networks(o, &s, e);
     if (r == 0)

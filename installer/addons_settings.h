@@ -29,6 +29,7 @@ struct addons_options {
     const char *const *ifaces; /* names or addresses, NULL-terminated; or NULL */
     const char *const *iface_regexes;
     const char *registry; /* HOST[/PREFIX] */
+    bool has_webhook;
 };
 
 struct addons_cidr {
@@ -47,6 +48,7 @@ struct addons_settings {
     char dns_server[16];  /* the tenth address of the service CIDR, as RKE has it */
     char **iface_args;    /* "--iface=ens4", NULL-terminated; NULL for none */
     const char *registry; /* borrowed; or NULL */
+    bool has_webhook;     /* the controller answers the API server's questions */
 };
 
 /* Checks and fills in. -EINVAL: what is wrong and what would be right. */

@@ -30,6 +30,8 @@ static const struct cli_option option_table[] = {
      "how the plugin is called (default multus)"},
     {"images", 0, CLI_STRING, "SET", &options.settings.set,
      "embedded image set: default, 2019-original, current"},
+    {"webhook", 0, CLI_FLAG, NULL, &options.settings.has_webhook,
+     "subnets and workloads are checked as they are written"},
     {"registry", 0, CLI_STRING, "HOST[/PREFIX]", &options.settings.registry,
      "take the images from there, named as by 'images push'"},
     {"pod-cidr", 0, CLI_STRING, "CIDR", &options.settings.pod_cidr,
@@ -76,10 +78,11 @@ static int check_options(struct err **e)
         return err_set(e, -EINVAL, "'--path' and '--url' must not hold line breaks");
     if (!*options.output)
         return err_set(e, -EINVAL, "'-o' takes the name of a folder");
-    if (options.from && (options.settings.mode || options.settings.set))
+    if (options.from &&
+        (options.settings.mode || options.settings.set || options.settings.has_webhook))
         return err_set(e, -EINVAL,
-                       "'--mode' and '--images' choose among flatnet's own addons, and "
-                       "do not go with '--from'");
+                       "'--mode', '--images' and '--webhook' choose among flatnet's own addons, "
+                       "and do not go with '--from'");
     options.settings.ifaces = options.ifaces.items;
     options.settings.iface_regexes = options.regexes.items;
     return 0;
@@ -144,6 +147,7 @@ static void print_json(const struct addons_settings *s, const struct render_resu
     if (!options.from) {
         json_add_str(root, "imageSet", s->set);
         json_add_str(root, "mode", addons_mode_name(s->mode));
+        (void)cJSON_AddBoolToObject(root, "webhook", s->has_webhook);
     }
     cJSON_AddItemToObject(root, "files",
                           cJSON_CreateStringArray((const char *const *)result->files,

@@ -34,10 +34,10 @@ kubectl() {
     lab_kubectl k "$@"
 }
 
-# render SET MODE VERSION: into out/.
+# render SET MODE VERSION [OPTION...]: into out/.
 render() {
     rm -rf out
-    run_flatnet addons render --images "$1" --mode "$2" --kube-version "$3" -o out
+    run_flatnet addons render --images "$1" --mode "$2" --kube-version "$3" "${@:4}" -o out
     assert_status 0
 }
 
@@ -78,10 +78,11 @@ pods_are_made() {
 
 # --- rights ---
 
-# read_page SET MODE VERSION: the page's rights for them, and a token of each account that it names.
+# read_page SET MODE VERSION [webhook]: the page's rights for them, and a token of each account that
+# it names.
 read_page() {
     local account
-    "$LAB_HOME/rbac.py" expect "$page" "$1" "$2" "${3#1.}" >rights
+    "$LAB_HOME/rbac.py" expect "$page" "$1" "$2" "${3#1.}" "${@:4}" >rights
     mapfile -t accounts < <(cut -d ' ' -f 1 rights | sort -u)
     for account in "${accounts[@]}"; do
         lab_kube_token k kube-system "$account" >"$account.token"
@@ -108,10 +109,10 @@ refusals() {
         "$LAB_HOME/rbac.py" call "$(lab_kube_url k)" "$LAB_DIR/ca.crt" "$(cat "$1.token")" || true
 }
 
-# rights_are_exact SET MODE VERSION COUNT: for each account, and there are that many.
+# rights_are_exact SET MODE VERSION COUNT [webhook]: for each account, and there are that many.
 rights_are_exact() {
     local account
-    read_page "$1" "$2" "$3"
+    read_page "$1" "$2" "$3" "${@:5}"
     assert_equal "${#accounts[@]}" "$4" "accounts"
     for account in "${accounts[@]}"; do
         assert_equal "$(refusals "$account")" "" "calls of '$account'"
@@ -119,21 +120,26 @@ rights_are_exact() {
     done
 }
 
-# goes_in SET MODE COUNT: as RKE applies it, on an empty cluster, and again; with COUNT accounts.
+# goes_in SET MODE COUNT [webhook]: as RKE applies it, on an empty cluster, and again; with COUNT
+# accounts.
 goes_in() {
     wipe
-    render "$1" "$2" 1.20
+    render "$1" "$2" 1.20 ${4:+"--$4"}
     apply 'created (server dry run)' out/macvlan-network.yml --dry-run=server
     refute kubectl get customresourcedefinition macvlanips.macvlan.cluster.cattle.io
     apply created out/macvlan-network.yml
     assert_equal "$(kubectl get -f out/macvlan-network.yml -o name | wc -l)" "$(objects_of out/macvlan-network.yml)"
     apply unchanged out/macvlan-network.yml
     wait_until pods_are_made
-    rights_are_exact "$1" "$2" 1.20 "$3"
+    rights_are_exact "$1" "$2" 1.20 "$3" "${@:4}"
 }
 
 @test "set default, mode multus" {
     goes_in default multus 4
+}
+
+@test "set default, mode multus, with the webhook" {
+    goes_in default multus 4 webhook
 }
 
 @test "set default, mode chained" {
@@ -167,6 +173,9 @@ goes_in() {
         wait_until pods_are_made
     done
     rights_are_exact default multus 1.13 4
+    render default multus 1.13 --webhook
+    assert_contains 'admissionregistration.k8s.io/v1beta1' out/network-controller.yml
+    apply 'created (server dry run)' out/network-controller.yml --dry-run=server
     resources_have_their_fields
     kubectl create --validate=false -f - <<<"$(macvlan_subnet older '{"other": 1}')"
     assert_equal "$(kubectl get macvlansubnet older -n kube-system -o json | jq .spec.other)" 1 "a field that v1 drops"

@@ -54,6 +54,25 @@ setup() {
     assert_contains 'multus-cni:v4.2.4-thick' out/multus-daemonset.yml
 }
 
+@test "the webhook comes where it is asked for" {
+    run_flatnet addons render --format json --webhook --kube-version 1.20 -o out
+    assert_status 0
+    assert_json '.webhook == true'
+    assert_contains 'kind: ValidatingWebhookConfiguration' out/macvlan-network.yml
+    assert_contains '        - --webhook-listen=:9443' out/network-controller.yml
+    run_flatnet addons render --format json --kube-version 1.20 -o out
+    assert_json '.webhook == false'
+    assert_lacks 'kind: ValidatingWebhookConfiguration' out/macvlan-network.yml
+    assert_lacks '--webhook' out/network-controller.yml
+    run_flatnet addons render --webhook --images 2019-original -o out2
+    assert_status 2
+    assert_contains 'has no webhook' stderr
+    mkdir mine
+    run_flatnet addons render --webhook --from mine -o out2
+    assert_status 2
+    assert_contains "do not go with '--from'" stderr
+}
+
 @test "the image names are those of images push" {
     run_flatnet addons render --registry 127.0.0.1:5000/x --format json -o out
     assert_status 0
@@ -117,7 +136,7 @@ setup() {
 @test "help names every option" {
     run_flatnet addons render --help
     assert_status 0
-    for option in kube-version mode images registry from cluster-yaml pod-cidr service-cidr iface iface-regex path url output; do
+    for option in kube-version mode images webhook registry from cluster-yaml pod-cidr service-cidr iface iface-regex path url output; do
         assert_contains "--$option"
     done
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """docs/rbac.md against a real API server.
 
-  rbac.py expect PAGE SET MODE MINOR   the rights that the page gives each account there, one a line:
+  rbac.py expect PAGE SET MODE MINOR [webhook]
+                                       the rights that the page gives each account there, one a line:
                                        ACCOUNT NAMESPACE RESOURCE NAME VERB
   rbac.py granted < LISTING            the output of `kubectl auth can-i --list` in such lines:
                                        RESOURCE NAME VERB
@@ -24,24 +25,26 @@ LISTED = re.compile(r"(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
 NOBODY = "not-there"
 
 
-def applies(when, mode, minor):
-    """The last column of a row: a mode, `1.N` for that and later versions, `before 1.N`."""
-    if not when or when == mode:
+def applies(when, words, minor):
+    """The last column of a row: a mode or `webhook`, `1.N` for that and later versions, `before 1.N`."""
+    if not when or when in words:
         return True
     if when.startswith("before 1."):
         return minor < int(when[9:])
     return when.startswith("1.") and minor >= int(when[2:])
 
 
-def rights_of_row(cells, mode, minor):
+def rights_of_row(cells, options, minor):
     """The cells of a row (without the call) as (NAMESPACE, RESOURCE, NAME, VERB)."""
     group, resources, verbs = cells[:3]
-    if not applies(cells[3] if len(cells) > 3 else "", mode, minor):
+    if not applies(cells[3] if len(cells) > 3 else "", options, minor):
         return
     words, where, name = resources.split(), "*", "*"
-    if "kube-system" in words:
-        at = words.index("kube-system")
-        where, name, words = "kube-system", " ".join(words[at + 1:]) or "*", words[:at]
+    for place in "kube-system", "cluster":
+        if place in words:
+            at = words.index(place)
+            where = "*" if place == "cluster" else place
+            name, words = " ".join(words[at + 1:]) or "*", words[:at]
     for word in words:
         plural, slash, sub = word.partition("/")
         resource = plural + ("" if group == "core" else "." + group) + slash + sub
@@ -49,7 +52,7 @@ def rights_of_row(cells, mode, minor):
             yield where, resource, name, verb
 
 
-def expect(page, image_set, mode, minor):
+def expect(page, image_set, mode, minor, *options):
     wanted, account = False, None
     with open(page, encoding="utf-8") as lines:
         for line in map(str.rstrip, lines):
@@ -60,7 +63,7 @@ def expect(page, image_set, mode, minor):
             elif ACCOUNT.search(line):
                 account = ACCOUNT.search(line)[1]
             elif wanted and line.startswith("|") and not line.startswith(("| call ", "|---")):
-                for right in rights_of_row([c.strip() for c in line.strip("|").split("|")][1:], mode, int(minor)):
+                for right in rights_of_row([c.strip() for c in line.strip("|").split("|")][1:], (mode, *options), int(minor)):
                     print(account, *right)
 
 
@@ -109,6 +112,8 @@ class Server:
         base, resources = self.find(group)
         if plural not in resources:
             return "no such resource"
+        # A right to list one object by its name is one to list with this selector.
+        only = "" if name == "*" else f"&fieldSelector=metadata.name%3D{name}"
         name = NOBODY if name == "*" else name
         all_of_it = verb in ("list", "watch") and where == "*"
         if resources[plural] and not all_of_it:
@@ -116,8 +121,8 @@ class Server:
         one = f"{base}/{plural}/{name}{slash}{sub}"
         requests = {
             "get": ("GET", one),
-            "list": ("GET", f"{base}/{plural}?limit=1"),
-            "watch": ("GET", f"{base}/{plural}?watch=1&timeoutSeconds=5"),
+            "list": ("GET", f"{base}/{plural}?limit=1{only}"),
+            "watch": ("GET", f"{base}/{plural}?watch=1&timeoutSeconds=5{only}"),
             "create": ("POST", f"{base}/{plural}", "{}"),
             "update": ("PUT", one, "{}"),
             "patch": ("PATCH", one, "{}", "application/merge-patch+json"),

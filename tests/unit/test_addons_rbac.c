@@ -81,24 +81,30 @@ static size_t split_row(const char *line, size_t len, char cells[CELLS][CELL_SIZ
     return n;
 }
 
-static bool applies(const char *when, int minor, bool has_multus)
+static bool applies(const char *when, const struct addons_settings *s)
 {
+    int minor = s->kube_minor;
+
     if (!*when)
         return true;
     if (!strcmp(when, "multus"))
-        return has_multus;
+        return s->mode == ADDONS_MULTUS;
+    if (!strcmp(when, "webhook"))
+        return s->has_webhook;
     if (!strncmp(when, "before 1.", 9))
         return minor < strtol(when + 9, NULL, 10);
     assert_int_equal(strncmp(when, "1.", 2), 0);
     return minor >= strtol(when + 2, NULL, 10);
 }
 
-/* "leases kube-system network-controller" is one resource, "a b c" are three. */
+/* "leases kube-system network-controller" is one resource, and so is "nodes cluster x", whose right
+ * stands in a ClusterRole; "a b c" are three. */
 static void add_row(struct rights *r, char cells[CELLS][CELL_SIZE])
 {
     const char *group = strcmp(cells[1], "core") ? cells[1] : "";
-    char *place = strstr(cells[2], " kube-system");
-    auto_free char *where = xstrdup(place ? place : "");
+    char *cluster = strstr(cells[2], " cluster ");
+    char *place = cluster ? cluster : strstr(cells[2], " kube-system");
+    auto_free char *where = xstrdup(!place ? "" : cluster ? place + strlen(" cluster") : place);
     const char *resources = cells[2];
     char resource[CELL_SIZE], verb[CELL_SIZE];
 
@@ -109,7 +115,7 @@ static void add_row(struct rights *r, char cells[CELLS][CELL_SIZE])
             add_right(r, group, resource, where, verb);
 }
 
-static void read_page(const struct buf *page, const char *heading, int minor, bool has_multus,
+static void read_page(const struct buf *page, const char *heading, const struct addons_settings *s,
                       struct rights *out)
 {
     auto_free char *start = xasprintf("\n## %s (", heading);
@@ -124,7 +130,7 @@ static void read_page(const struct buf *page, const char *heading, int minor, bo
         if (p[1] != '|' || split_row(p + 1, strcspn(p + 1, "\n"), cells) < 4 ||
             !strcmp(cells[0], "call") || cells[0][0] == '-')
             continue;
-        if (applies(cells[4], minor, has_multus))
+        if (applies(cells[4], s))
             add_row(out, cells);
     }
 }
@@ -192,12 +198,38 @@ static void must_be_equal(struct rights *page, struct rights *roles, const char 
     }
 }
 
+struct row {
+    const char *set, *mode, *role;
+    const char *headings[2];
+};
+
+static void check_row(const struct buf *page, const struct row *row, int minor, bool has_webhook)
+{
+    auto_free char *version = xasprintf("1.%d", minor);
+    auto_free char *what = xasprintf("%s %s %s %s%s", row->set, row->mode, row->role, version,
+                                     has_webhook ? " webhook" : "");
+    struct addons_options o = {.set = row->set,
+                               .mode = row->mode,
+                               .kube_version = version,
+                               .has_webhook = has_webhook};
+    auto_addons_settings struct addons_settings s = {.iface_args = NULL};
+    auto_addons_files struct addons_files files = {.n_items = 0};
+    auto_findings struct findings f = {.n_items = 0};
+    struct rights said = {.n_items = 0}, given = {.n_items = 0};
+
+    assert_int_equal(addons_settings_parse(&o, &s, NULL), 0);
+    assert_int_equal(addons_render(&s, &files, &f, NULL), 0);
+    for (size_t h = 0; h < 2 && row->headings[h]; h++)
+        read_page(page, row->headings[h], &s, &said);
+    read_roles(&files.items[0], row->role, &given);
+    must_be_equal(&said, &given, what);
+    rights_release(&said);
+    rights_release(&given);
+}
+
 static void page_and_roles_are_equal(void **state)
 {
-    static const struct {
-        const char *set, *mode, *role;
-        const char *headings[2];
-    } table[] = {
+    static const struct row table[] = {
         {"default", "multus", "multus", {"multus 3.2"}},
         {"default", "multus", "flannel", {"flannel 0.10"}},
         {"default", "multus", "static-macvlan-cni", {"static-macvlan-cni"}},
@@ -225,25 +257,9 @@ static void page_and_roles_are_equal(void **state)
     assert_int_equal(fs_read_file("docs/rbac.md", &page, NULL), 0);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         for (size_t j = strcmp(table[i].set, "current") ? 0 : 2; j < 5; j++) {
-            auto_free char *version = xasprintf("1.%d", minors[j]);
-            auto_free char *what =
-                xasprintf("%s %s %s %s", table[i].set, table[i].mode, table[i].role, version);
-            struct addons_options o = {.set = table[i].set,
-                                       .mode = table[i].mode,
-                                       .kube_version = version};
-            auto_addons_settings struct addons_settings s = {.iface_args = NULL};
-            auto_addons_files struct addons_files files = {.n_items = 0};
-            auto_findings struct findings f = {.n_items = 0};
-            struct rights said = {.n_items = 0}, given = {.n_items = 0};
-
-            assert_int_equal(addons_settings_parse(&o, &s, NULL), 0);
-            assert_int_equal(addons_render(&s, &files, &f, NULL), 0);
-            for (size_t h = 0; h < 2 && table[i].headings[h]; h++)
-                read_page(&page, table[i].headings[h], minors[j], s.mode == ADDONS_MULTUS, &said);
-            read_roles(&files.items[0], table[i].role, &given);
-            must_be_equal(&said, &given, what);
-            rights_release(&said);
-            rights_release(&given);
+            check_row(&page, &table[i], minors[j], false);
+            if (strcmp(table[i].set, "2019-original") != 0)
+                check_row(&page, &table[i], minors[j], true);
         }
 }
 
@@ -254,7 +270,7 @@ static void no_role_has_a_wildcard(void **state)
 
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        struct addons_options o = {.set = sets[i]};
+        struct addons_options o = {.set = sets[i], .has_webhook = i != 1};
         auto_addons_settings struct addons_settings s = {.iface_args = NULL};
         auto_addons_files struct addons_files files = {.n_items = 0};
         auto_findings struct findings f = {.n_items = 0};

@@ -43,7 +43,7 @@ static void each_rendering(void (*check)(const struct addons_options *o,
     const char *const *sets = imageset_names();
 
     for (size_t i = 0; sets[i]; i++)
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 8; j++)
             for (int minor = 11; minor <= ADDONS_KUBE_NEWEST; minor++) {
                 auto_addons_files struct addons_files files = {.n_items = 0};
                 auto_findings struct findings f = {.n_items = 0};
@@ -51,10 +51,11 @@ static void each_rendering(void (*check)(const struct addons_options *o,
                 struct addons_options o = {.set = sets[i],
                                            .kube_version = version,
                                            .mode = modes[j % 2],
-                                           .ifaces = j < 2 ? NULL : ifaces};
+                                           .ifaces = j % 4 < 2 ? NULL : ifaces,
+                                           .has_webhook = j >= 4};
 
                 if ((!strcmp(sets[i], "current") && minor < 16) ||
-                    (!strcmp(sets[i], "2019-original") && j % 2))
+                    (!strcmp(sets[i], "2019-original") && (j % 2 || j >= 4)))
                     continue;
                 render(&o, &files, &f);
                 check(&o, &files);
@@ -265,6 +266,11 @@ static bool is_served(const char *api, const char *kind, int minor)
         return !strcmp(api, "apps/v1");
     if (!strncmp(kind, "ClusterRole", 11) || !strncmp(kind, "Role", 4))
         return !strcmp(api, "rbac.authorization.k8s.io/v1");
+    if (!strcmp(kind, "ValidatingWebhookConfiguration"))
+        return !strcmp(api, minor < 16 ? "admissionregistration.k8s.io/v1beta1"
+                                       : "admissionregistration.k8s.io/v1");
+    if (!strcmp(kind, "Service"))
+        return !strcmp(api, "v1");
     return !strcmp(api, "v1") && (!strcmp(kind, "ServiceAccount") || !strcmp(kind, "ConfigMap"));
 }
 
@@ -309,11 +315,16 @@ static void differ_by_version(void **state)
         {"1.14", "--leader-elect-resource-lock=leases\n", "[\"configmaps\"]"},
         {"1.16", "endpoints", "endpointslices"},
         {"1.17", "endpointslices", "JSONPath"},
+        {"1.11", "  failurePolicy: Ignore\n", "sideEffects"},
+        {"1.12", "  sideEffects: None\n", "timeoutSeconds"},
+        {"1.14", "  timeoutSeconds: 5\n", "admissionReviewVersions"},
+        {"1.16", "  admissionReviewVersions: [\"v1\", \"v1beta1\"]\n",
+         "admissionregistration.k8s.io/v1beta1"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct addons_options o = {.kube_version = table[i].version};
+        struct addons_options o = {.kube_version = table[i].version, .has_webhook = true};
         auto_addons_files struct addons_files files = {.n_items = 0};
         auto_findings struct findings f = {.n_items = 0};
 
@@ -322,6 +333,28 @@ static void differ_by_version(void **state)
             fail_msg("%zu: '%s' is missing", i, table[i].has);
         if (strstr(files.items[0].text, table[i].has_not))
             fail_msg("%zu: '%s' is there", i, table[i].has_not);
+    }
+}
+
+/* The controller with and without its webhook, by what the option adds. */
+static void have_a_webhook_only_where_asked_for(void **state)
+{
+    static const char *const added[] = {"        - --webhook\n",
+                                        "containerPort: 9443\n",
+                                        "kind: Service\n",
+                                        "kind: ValidatingWebhookConfiguration\n",
+                                        "resources: [\"secrets\"]\n",
+                                        "resources: [\"validatingwebhookconfigurations\"]\n"};
+
+    (void)state;
+    for (int j = 0; j < 2; j++) {
+        struct addons_options o = {.kube_version = "1.20", .has_webhook = j == 1};
+        auto_addons_files struct addons_files files = {.n_items = 0};
+        auto_findings struct findings f = {.n_items = 0};
+
+        render(&o, &files, &f);
+        for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+            assert_int_equal(strstr(files.items[0].text, added[i]) != NULL, j == 1);
     }
 }
 
@@ -453,6 +486,7 @@ int main(void)
         cmocka_unit_test(have_what_every_workload_needs),
         cmocka_unit_test(use_apis_of_the_version),
         cmocka_unit_test(differ_by_version),
+        cmocka_unit_test(have_a_webhook_only_where_asked_for),
         cmocka_unit_test(warn_about_old_multus),
         cmocka_unit_test(pass_on_the_interface),
         cmocka_unit_test(supply_flannel_where_nobody_else_does),

@@ -81,6 +81,7 @@ static void refuse(void **state)
         {{.kube_version = "1.15", .set = "current"}, "needs Kubernetes 1.16 or later"},
         {{.mode = "both"}, "'--mode' takes multus or chained, not 'both'"},
         {{.mode = "chained", .set = "2019-original"}, "works with multus only"},
+        {{.has_webhook = true, .set = "2019-original"}, "has no webhook"},
         {{.pod_cidr = "10.42.0.0"}, "'--pod-cidr' takes an IPv4 network"},
         {{.pod_cidr = "fd00::/64"}, "'--pod-cidr' takes an IPv4 network"},
         {{.pod_cidr = "10.42.0.0/33"}, "'--pod-cidr' takes an IPv4 network"},

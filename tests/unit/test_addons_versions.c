@@ -35,10 +35,13 @@ static void lint_whole(const struct addons_files *files, int minor, struct findi
             addons_lint_file(&l, files->items[i].name, files->items[i].text, files->items[i].len);
 }
 
-static void check_rendering(const char *set, const char *mode, int minor)
+static void check_rendering(const char *set, const char *mode, int minor, bool has_webhook)
 {
     auto_free char *version = xasprintf("1.%d", minor);
-    struct addons_options o = {.set = set, .mode = mode, .kube_version = version};
+    struct addons_options o = {.set = set,
+                               .mode = mode,
+                               .kube_version = version,
+                               .has_webhook = has_webhook};
     auto_addons_settings struct addons_settings s = {.iface_args = NULL};
     auto_addons_files struct addons_files files = {.n_items = 0};
     auto_findings struct findings warnings = {.n_items = 0}, f = {.n_items = 0};
@@ -60,9 +63,11 @@ static void renderings_have_no_faults(void **state)
         for (int minor = ADDONS_KUBE_OLDEST; minor <= ADDONS_KUBE_NEWEST; minor++) {
             if (!strcmp(sets[i], "current") && minor < 16)
                 continue;
-            check_rendering(sets[i], "multus", minor);
-            if (strcmp(sets[i], "2019-original") != 0)
-                check_rendering(sets[i], "chained", minor);
+            check_rendering(sets[i], "multus", minor, false);
+            if (!strcmp(sets[i], "2019-original"))
+                continue;
+            check_rendering(sets[i], "multus", minor, true);
+            check_rendering(sets[i], "chained", minor, false);
         }
 }
 
