@@ -143,8 +143,8 @@ static void set_flags(const struct addons_settings *s, struct inputs *in)
     set_flag(in, "crd-v1", s->kube_minor >= 16);
     set_flag(in, "endpointslices", s->kube_minor >= 17 && !is_original);
     set_flag(in, "webhook", s->has_webhook);
-    set_flag(in, "side-effects", s->kube_minor >= 12);
-    set_flag(in, "webhook-timeout", s->kube_minor >= 14);
+    set_flag(in, "kube-1.12", s->kube_minor >= 12);
+    set_flag(in, "kube-1.14", s->kube_minor >= 14);
     set_flag(in, "iface", s->iface_args != NULL);
     /* flannel 0.10's own files write no conflist; multus 3.2 has flannel in its configuration. */
     set_flag(in, "conflist", is_current || s->mode == ADDONS_CHAINED);

@@ -175,7 +175,8 @@ goes_in() {
     rights_are_exact default multus 1.13 4
     render default multus 1.13 --webhook
     assert_contains 'admissionregistration.k8s.io/v1beta1' out/network-controller.yml
-    apply 'created (server dry run)' out/network-controller.yml --dry-run=server
+    kubectl apply --dry-run=server -f out/network-controller.yml >said
+    assert_contains 'validatingwebhookconfiguration.admissionregistration.k8s.io/network-controller created' said
     resources_have_their_fields
     kubectl create --validate=false -f - <<<"$(macvlan_subnet older '{"other": 1}')"
     assert_equal "$(kubectl get macvlansubnet older -n kube-system -o json | jq .spec.other)" 1 "a field that v1 drops"
