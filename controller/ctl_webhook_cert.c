@@ -104,7 +104,7 @@ static void store(struct keeper *k, const struct webhook_secret *secret,
         (void)ctl_delete(k->c, path, secret->uid, on_written, k);
         return;
     }
-    log_info("the webhook's certificate is written to Secret '" SECRET_KEY "'");
+    log_info("the webhook's certificate goes into Secret '" SECRET_KEY "'");
     (void)ctl_send(k->c, secret ? "PUT" : "POST", path,
                    webhook_secret_build(CTL_SUBNET_NS, secret ? secret->resource_version : NULL,
                                         cert, ca_before),
@@ -122,7 +122,7 @@ static void publish(struct keeper *k, const struct webhook_config *config, const
 
     if (!ctl_may_write(k->c))
         return;
-    log_info("caBundle of ValidatingWebhookConfiguration '" WEBHOOK_CONFIG "' is set");
+    log_info("the caBundle of ValidatingWebhookConfiguration '" WEBHOOK_CONFIG "' is put right");
     (void)kube_io_send(k->c->io, &request, on_written, k);
 }
 

@@ -364,6 +364,41 @@ static void subnets_are_checked(void **state)
     }
 }
 
+/* Two that came to overlap can still be written, defaults above all; each move is judged. */
+static void a_subnet_that_stays_is_not_held_against_others(void **state)
+{
+#define NEW(spec) "{'metadata':{'name':'new'},'spec':{'master':'eth0','vlan':5," spec "}}"
+    static const struct {
+        const char *before, *now, *message;
+    } table[] = {
+        {NEW("'cidr':'10.1.0.0/25'"), NEW("'cidr':'10.1.0.0/25','gateway':'10.1.0.1'"), NULL},
+        {NEW("'cidr':'10.1.0.0/25'"), NEW("'cidr':'10.1.0.0/25','gateway':'x'"), "'spec.gateway'"},
+        {NEW("'cidr':'10.1.0.0/25'"), NEW("'cidr':'10.1.0.0/26'"), "subnet 'lan' has"},
+        {NEW("'cidr':'10.1.1.0/25'"), NEW("'cidr':'10.1.0.0/25'"), "subnet 'lan' has"},
+        {NEW("'cidr':'x'"), NEW("'cidr':'10.1.0.0/25'"), "subnet 'lan' has"},
+        {"{'metadata':{'name':'new'},'spec':{'master':'eth1','vlan':5,'cidr':'10.1.0.0/25'}}",
+         NEW("'cidr':'10.1.0.0/25'"), "subnet 'lan' has"},
+        {"{'metadata':{'name':'new'},'spec':{'master':'eth0','vlan':6,'cidr':'10.1.0.0/25'}}",
+         NEW("'cidr':'10.1.0.0/25'"), "subnet 'lan' has"},
+        {NEW("'cidr':'10.1.0.0/24','ranges':[{'rangeStart':'10.1.0.90','rangeEnd':'10.1.0.110'}]"),
+         NEW("'cidr':'10.1.0.0/24','ranges':[{'rangeStart':'10.1.0.90','rangeEnd':'10.1.0.110'}],"
+             "'mtu':1400"),
+         NULL},
+        {NEW("'cidr':'10.1.0.0/24','ranges':[{'rangeStart':'10.1.0.90','rangeEnd':'10.1.0.110'}]"),
+         NEW("'cidr':'10.1.0.0/24','ranges':[{'rangeStart':'10.1.0.90','rangeEnd':'10.1.0.111'}]"),
+         "range '10.1.0.90-10.1.0.111' overlaps"},
+        {NEW("'cidr':'10.1.0.0/24','ranges':[{'rangeStart':'10.1.0.120','rangeEnd':'10.1.0.130'}]"),
+         NEW("'cidr':'10.1.0.0/24'"), "subnet 'lan' has"},
+    };
+    const struct cluster *c = *state;
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        auto_free char *update = update_of(SUBNET, table[i].before, table[i].now);
+
+        expect(c, update, table[i].message);
+    }
+}
+
 /* What an older version let in must still be mendable and removable. */
 static void an_unchanged_spec_is_not_refused(void **state)
 {
@@ -483,6 +518,7 @@ int main(void)
         WITH_CLUSTER(what_does_not_change_is_not_refused),
         WITH_CLUSTER(pods_that_a_controller_makes_are_checked_for_form),
         WITH_CLUSTER(subnets_are_checked),
+        WITH_CLUSTER(a_subnet_that_stays_is_not_held_against_others),
         WITH_CLUSTER(an_unchanged_spec_is_not_refused),
         WITH_CLUSTER(a_subnet_in_use_stays),
         WITH_CLUSTER(warnings_come_along),
