@@ -7,8 +7,9 @@
  * others, the deletion of one in use, and workloads whose annotations cannot work; with the texts
  * of macvlan-system 3.4 and status code 400. What does not change the annotations or the spec is
  * never refused: a workload must be scalable and a finalizer removable whatever the subnet has
- * become meanwhile, and a subnet is held against others when its place changes. Pods and Jobs that a controller makes are checked for form only, since their
- * template was checked, and a pod that waits for its predecessor's address must be made.
+ * become meanwhile, and a subnet is held against others when its place changes. Pods and Jobs that
+ * a controller makes are checked for form only, since their template was checked, and a pod that
+ * waits for its predecessor's address must be made.
  */
 #include "annot.h"
 #include "buf.h"
