@@ -235,6 +235,10 @@ void ctl_copies_check(struct ctl_copies *p, const char *subnet);
  */
 int ctl_webhook_new(struct ctl *c, struct err **e);
 void ctl_webhook_free(struct ctl_webhook *w); /* NULL is fine */
+/* False: it may serve a certificate that nobody knows, though there is one. Leading does not wait
+ * for that, nor for there being one: on an update that brings the webhook, the old leader makes
+ * none, and new replicas must become ready beside it. */
+bool ctl_webhook_has_synced(const struct ctl_webhook *w);
 void ctl_webhook_start(struct ctl_webhook *w);
 void ctl_webhook_stop(struct ctl_webhook *w);
 /* As `changed` of an informer; `now` stays there until it is `before`. */

@@ -18,9 +18,11 @@ static void on_healthz(void *arg, const void *body, size_t len, struct http_repl
 /* A replica that stands by is ready too: its stores are full. */
 static void on_readyz(void *arg, const void *body, size_t len, struct http_reply *reply)
 {
+    const struct ctl *c = arg;
+
     (void)body;
     (void)len;
-    if (ctl_has_synced(arg)) {
+    if (ctl_has_synced(c) && (!c->webhook || ctl_webhook_has_synced(c->webhook))) {
         (void)buf_addstr(&reply->body, "ok\n");
         return;
     }

@@ -248,6 +248,11 @@ void ctl_webhook_free(struct ctl_webhook *w)
     free(w);
 }
 
+bool ctl_webhook_has_synced(const struct ctl_webhook *w)
+{
+    return keeper_has_synced(w->keeper);
+}
+
 void ctl_webhook_start(struct ctl_webhook *w)
 {
     keeper_start(w->keeper);

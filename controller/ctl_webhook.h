@@ -24,6 +24,8 @@ struct keeper;
  */
 struct keeper *keeper_new(struct ctl *c, struct http_server *server);
 void keeper_free(struct keeper *k); /* NULL is fine */
+/* The Secret has been read, or there is none. */
+bool keeper_has_synced(const struct keeper *k);
 /* Leading: whoever does not only watches. */
 void keeper_start(struct keeper *k);
 void keeper_stop(struct keeper *k);

@@ -331,6 +331,11 @@ void keeper_free(struct keeper *k)
     free(k);
 }
 
+bool keeper_has_synced(const struct keeper *k)
+{
+    return kube_informer_has_synced(k->secrets);
+}
+
 void keeper_start(struct keeper *k)
 {
     kube_queue_start(k->queue);

@@ -381,6 +381,25 @@ is_mended() {
     secret | jq -e '.type == "kubernetes.io/tls" and .immutable != true' && serves_secret 127.0.0.1
 }
 
+@test "a replica is ready when it has read the Secret, and leads before" {
+    kubectl get role -n kube-system network-controller -o json | jq '{rules}' >rules
+    kubectl patch role -n kube-system network-controller --type json -p '[{"op": "remove", "path": "/rules/3"}]'
+    serve one 127.0.0.1
+    lab_wait 30 leads one
+    lab_wait 30 grep -q 'secrets .*is forbidden' "$LAB_DIR/one.log"
+    assert_equal "$(readyz)" 503
+    kubectl patch role -n kube-system network-controller --type merge -p "$(cat rules)"
+    lab_wait 60 is_ready
+}
+
+readyz() {
+    curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$(sed -n 's/.*listening port=//p' "$LAB_DIR/one.log")/readyz"
+}
+
+is_ready() {
+    [ "$(readyz)" = 200 ]
+}
+
 @test "two replicas serve the same, and either answers" {
     begin
     subnet h1 10.8.0.0/24 | kubectl apply -f - >/dev/null
