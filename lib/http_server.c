@@ -10,6 +10,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -88,12 +89,19 @@ static int parse_listen(const char *text, union address *out, struct err **e)
 static struct evconnlistener *bind_to(struct event_base *base, const union address *address)
 {
     bool is_v4 = address->any.sa_family == AF_INET;
+    struct evconnlistener *listener =
+        evconnlistener_new_bind(base, NULL, NULL,
+                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
+                                -1, &address->any,
+                                is_v4 ? (int)sizeof(address->v4) : (int)sizeof(address->v6));
+    int on = 1;
 
-    return evconnlistener_new_bind(base, NULL, NULL,
-                                   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
-                                       LEV_OPT_REUSEABLE,
-                                   -1, &address->any,
-                                   is_v4 ? (int)sizeof(address->v4) : (int)sizeof(address->v6));
+    /* Connections inherit it. An answer goes out in several TLS records, and the second would wait
+     * for the client's delayed acknowledgement of the first. */
+    if (listener)
+        (void)setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &on,
+                         sizeof(on));
+    return listener;
 }
 
 static int bind_text(struct event_base *base, const char *text, struct evconnlistener **out,
