@@ -20,7 +20,8 @@ struct keeper;
  *   4. an hour later the Secret and the caBundle lose the CA of the pair before.
  *
  * Where a leader dies between 1 and 2, the next one makes another pair, and takes the CA of the
- * first one, whose key is gone, out of the caBundle.
+ * first one, whose key is gone, out of the caBundle. What a frozen leader writes too late is put
+ * right when the watch shows it.
  */
 struct keeper *keeper_new(struct ctl *c, struct http_server *server);
 void keeper_free(struct keeper *k); /* NULL is fine */

@@ -144,7 +144,7 @@ static int make_pending(struct keeper *k, int state, const struct err *why, stru
     return webhook_cert_make(o->webhook_service, o->webhook_ns, time(NULL), &k->pending, e);
 }
 
-/* Since when the pair that is in use has been. */
+/* How much longer somebody may still serve the pair before. */
 static int64_t before_left_s(const struct webhook_secret *secret)
 {
     return BEFORE_S - webhook_cert_age_s(&secret->cert, time(NULL));
