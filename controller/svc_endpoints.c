@@ -1,4 +1,4 @@
-/* Endpoints: building, and telling whether an object has to be written. */
+/* Endpoints: building, and telling whether two of them say the same. */
 #include "svc_endpoints.h"
 
 #include "json.h"
@@ -82,6 +82,7 @@ static cJSON *make_metadata(const struct svc_target *target, bool is_truncated)
     json_add_str(metadata, "namespace", target->namespace);
     labels = cJSON_AddObjectToObject(metadata, "labels");
     json_add_str(labels, SVC_SKIP_MIRROR_KEY, "true");
+    json_add_str(labels, SVC_MANAGER_KEY, SVC_MANAGER);
     if (target->is_headless)
         json_add_str(labels, SVC_HEADLESS_KEY, "");
     if (is_truncated)
@@ -162,78 +163,61 @@ static void read_lines(const cJSON *endpoints, struct lines *lines)
         qsort(lines->items, lines->count, sizeof(*lines->items), compare_lines);
 }
 
-static bool has_equal_subsets(const cJSON *a, const cJSON *b)
+/* Each text with its NUL, which keeps neighbours apart. */
+static void mix(struct hash *h, const char *text)
 {
-    __attribute__((cleanup(lines_release))) struct lines of_a = {.items = NULL};
-    __attribute__((cleanup(lines_release))) struct lines of_b = {.items = NULL};
-
-    read_lines(a, &of_a);
-    read_lines(b, &of_b);
-    if (of_a.count != of_b.count)
-        return false;
-    for (size_t i = 0; i < of_a.count; i++)
-        if (strcmp(of_a.items[i], of_b.items[i]))
-            return false;
-    return true;
+    hash_update(h, text, strlen(text) + 1);
 }
 
-/* Whether every member of `wanted` stands in `has`. */
-static bool holds_all(const cJSON *has, const cJSON *wanted)
+/* An absent label is another one than an empty one. */
+static void mix_label(struct hash *h, const cJSON *labels, const char *key)
 {
-    const cJSON *item;
+    const char *value = json_get_str(labels, key);
 
-    cJSON_ArrayForEach(item, wanted)
-    {
-        const char *value = json_get_str(has, item->string);
-
-        if (!value || strcmp(value, item->valuestring))
-            return false;
-    }
-    return true;
+    mix(h, value ? "+" : "-");
+    mix(h, value ? value : "");
 }
 
-static bool has_owner(const cJSON *metadata, const cJSON *wanted)
+static void mix_metadata(struct hash *h, const cJSON *metadata)
 {
-    const cJSON *owners = json_get_arr(metadata, "ownerReferences");
-    const cJSON *owner = json_get_arr(wanted, "ownerReferences")->child;
+    const cJSON *labels = json_get_obj(metadata, "labels"), *owner;
 
-    return cJSON_GetArraySize(owners) == 1 &&
-           !strcmp(member(owners->child, "uid"), member(owner, "uid"));
+    mix_label(h, labels, SVC_SKIP_MIRROR_KEY);
+    mix_label(h, labels, SVC_MANAGER_KEY);
+    mix_label(h, labels, SVC_HEADLESS_KEY);
+    mix_label(h, json_get_obj(metadata, "annotations"), SVC_CAPACITY_KEY);
+    cJSON_ArrayForEach(owner, json_get_arr(metadata, "ownerReferences"))
+        mix(h, member(owner, "uid"));
 }
 
-static cJSON *metadata_patch(const cJSON *existing, const cJSON *wanted)
+void svc_endpoints_digest(const cJSON *endpoints, char out_digest[DIGEST_SIZE])
 {
-    const cJSON *labels = json_get_obj(wanted, "labels");
-    const cJSON *annotations = json_get_obj(existing, "annotations");
-    const char *capacity = json_get_str(json_get_obj(wanted, "annotations"), SVC_CAPACITY_KEY);
-    cJSON *patch = cJSON_CreateObject();
+    __attribute__((cleanup(lines_release))) struct lines lines = {.items = NULL};
+    auto_hash struct hash *h = hash_new();
 
-    if (!holds_all(json_get_obj(existing, "labels"), labels))
-        (void)cJSON_AddItemToObject(patch, "labels", cJSON_Duplicate(labels, true));
-    if (!has_owner(existing, wanted))
-        (void)cJSON_AddItemToObject(patch, "ownerReferences",
-                                    cJSON_Duplicate(json_get_arr(wanted, "ownerReferences"), true));
-    if (strcmp(member(annotations, SVC_CAPACITY_KEY), capacity ? capacity : "")) {
-        cJSON *added = cJSON_AddObjectToObject(patch, "annotations");
+    mix_metadata(h, json_get_obj(endpoints, "metadata"));
+    mix(h, "");
+    read_lines(endpoints, &lines);
+    for (size_t i = 0; i < lines.count; i++)
+        mix(h, lines.items[i]);
+    hash_final(h, out_digest);
+}
 
-        if (capacity)
-            json_add_str(added, SVC_CAPACITY_KEY, capacity);
-        else
-            (void)cJSON_AddNullToObject(added, SVC_CAPACITY_KEY);
-    }
+static void null_where_absent(cJSON *object, const char *key)
+{
+    if (!cJSON_GetObjectItemCaseSensitive(object, key))
+        (void)cJSON_AddNullToObject(object, key);
+}
+
+cJSON *svc_endpoints_patch(const cJSON *desired)
+{
+    cJSON *patch = cJSON_Duplicate(desired, true);
+    cJSON *metadata = cJSON_GetObjectItemCaseSensitive(patch, "metadata");
+    cJSON *annotations = cJSON_GetObjectItemCaseSensitive(metadata, "annotations");
+
+    if (!annotations)
+        annotations = cJSON_AddObjectToObject(metadata, "annotations");
+    null_where_absent(annotations, SVC_CAPACITY_KEY);
+    null_where_absent(cJSON_GetObjectItemCaseSensitive(metadata, "labels"), SVC_HEADLESS_KEY);
     return patch;
-}
-
-cJSON *svc_endpoints_patch(const cJSON *existing, const cJSON *desired)
-{
-    auto_json cJSON *patch = cJSON_CreateObject();
-    auto_json cJSON *metadata =
-        metadata_patch(json_get_obj(existing, "metadata"), json_get_obj(desired, "metadata"));
-
-    if (metadata->child)
-        (void)cJSON_AddItemToObject(patch, "metadata", take(metadata));
-    if (!has_equal_subsets(existing, desired))
-        (void)cJSON_AddItemToObject(patch, "subsets",
-                                    cJSON_Duplicate(json_get_arr(desired, "subsets"), true));
-    return patch->child ? take(patch) : NULL;
 }

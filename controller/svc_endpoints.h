@@ -4,6 +4,7 @@
  * any order of the backends. What is not ours in an existing object (other labels, annotations) is
  * neither looked at nor touched.
  */
+#include "hash.h"
 #include "svc_backends.h"
 
 #include <cjson/cJSON.h>
@@ -21,8 +22,10 @@
 cJSON *svc_endpoints_build(const struct svc_target *target, const struct svc_rows *rows);
 
 /*
- * NULL when `existing` (Endpoints as the API gave it) says the same as `desired` (of
- * svc_endpoints_build); else the application/merge-patch+json that makes it so. The API server
- * regroups subsets, so that only what they mean is compared.
+ * Equal for two Endpoints (as the API gave them or as built) that say the same about all that is
+ * ours. The API server regroups subsets, so that only what they mean counts.
  */
-cJSON *svc_endpoints_patch(const cJSON *existing, const cJSON *desired);
+void svc_endpoints_digest(const cJSON *endpoints, char out_digest[DIGEST_SIZE]);
+/* The application/merge-patch+json that makes any Endpoints of that name say what `desired` (of
+ * svc_endpoints_build) does. */
+cJSON *svc_endpoints_patch(const cJSON *desired);

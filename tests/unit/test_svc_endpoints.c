@@ -49,6 +49,7 @@ static void stand_as_the_pods_do(void **state)
         endpoints,
         "{'apiVersion':'v1','kind':'Endpoints','metadata':{'name':'web-macvlan','namespace':'shop',"
         "'labels':{'endpointslice.kubernetes.io/skip-mirror':'true',"
+        "'macvlan.panda.io/managed-by':'network-controller.flatnet',"
         "'service.kubernetes.io/headless':''},'ownerReferences':[{'apiVersion':'v1','kind':"
         "'Service','name':'web-macvlan','uid':'c-1'}]},'subsets':[{'addresses':["
         "{'ip':'10.0.0.3','hostname':'h-a','nodeName':'n1','targetRef':{'kind':'Pod','namespace':"
@@ -169,8 +170,17 @@ static void equal_input_gives_equal_bytes(void **state)
     assert_string_equal(x_text, y_text);
 }
 
+static bool say_the_same(const cJSON *a, const cJSON *b)
+{
+    char x[DIGEST_SIZE], y[DIGEST_SIZE];
+
+    svc_endpoints_digest(a, x);
+    svc_endpoints_digest(b, y);
+    return !strcmp(x, y);
+}
+
 /* As the API server gives it: regrouped, in another order, with what others wrote. */
-static void nothing_is_written_when_nothing_changed(void **state)
+static void the_digest_is_of_what_it_says(void **state)
 {
     auto_svc_pod struct svc_pod *a = make_pod("a", "{}"), *b = make_pod("b", "{}");
     struct svc_backend backends[] = {{a, "10.0.0.1"}, {b, "10.0.0.2"}};
@@ -188,41 +198,56 @@ static void nothing_is_written_when_nothing_changed(void **state)
     cJSON_DeleteItemFromArray(cJSON_GetObjectItemCaseSensitive(second, "addresses"), 1);
     (void)cJSON_AddItemToArray(subsets, second);
     (void)cJSON_AddItemToArray(ports, cJSON_DetachItemFromArray(ports, 0));
-    assert_null(svc_endpoints_patch(existing, desired));
+    assert_true(say_the_same(existing, desired));
 }
 
-static void what_differs_is_patched(void **state)
+/* Whatever was edited, the patch mends it and leaves what is not ours. */
+static void the_patch_mends_what_differs(void **state)
 {
-    static const struct {
-        const char *edit;
-        const char *path; /* that the patch has */
-        const char *absent;
-    } table[] = {
-        {"{'metadata':{'labels':null}}", "metadata.labels", "subsets"},
-        {"{'metadata':{'ownerReferences':null}}", "metadata.ownerReferences", "metadata.labels"},
-        {"{'metadata':{'annotations':{'endpoints.kubernetes.io/over-capacity':'truncated'}}}",
-         "metadata.annotations", "subsets"},
-        {"{'subsets':null}", "subsets", "metadata"},
-        {"{'subsets':[]}", "subsets", "metadata"},
+    static const char *const edits[] = {
+        "{'metadata':{'labels':null}}",
+        "{'metadata':{'labels':{'macvlan.panda.io/managed-by':'other'}}}",
+        "{'metadata':{'labels':{'service.kubernetes.io/headless':null}}}",
+        "{'metadata':{'ownerReferences':null}}",
+        "{'metadata':{'ownerReferences':[{'uid':'c-1'},{'uid':'c-2'}]}}",
+        "{'metadata':{'annotations':{'endpoints.kubernetes.io/over-capacity':'truncated'}}}",
+        "{'subsets':null}",
+        "{'subsets':[]}",
+        "{'subsets':[{'notReadyAddresses':[{'ip':'10.0.0.1'}]}]}",
     };
     auto_svc_pod struct svc_pod *a = make_pod("a", "{}"), *b = make_pod("a", "{'status':null}");
     struct svc_backend backend = {a, "10.0.0.1"}, unready = {b, "10.0.0.1"};
     auto_json cJSON *desired = build(SERVICE, &backend, 1), *other = build(SERVICE, &unready, 1);
-    auto_json cJSON *patch = svc_endpoints_patch(other, desired);
+    auto_json cJSON *patch = svc_endpoints_patch(desired);
 
     (void)state;
-    assert_non_null(json_at(patch, "subsets.0.addresses.0"));
-    for (size_t i = 0; i < COUNT(table); i++) {
+    assert_false(say_the_same(other, desired));
+    for (size_t i = 0; i < COUNT(edits); i++) {
         auto_json cJSON *existing = cJSON_Duplicate(desired, true);
-        auto_json cJSON *edit = quoted_json(table[i].edit), *p = NULL;
+        auto_json cJSON *edit = quoted_json(edits[i]);
+        auto_json cJSON *theirs = quoted_json("{'metadata':{'annotations':{'theirs':'1'}}}");
 
         merge_patch(existing, edit);
-        p = svc_endpoints_patch(existing, desired);
-        assert_non_null(json_at(p, table[i].path));
-        assert_null(json_at(p, table[i].absent));
-        merge_patch(existing, p);
-        assert_null(svc_endpoints_patch(existing, desired));
+        merge_patch(existing, theirs);
+        assert_false(say_the_same(existing, desired));
+        merge_patch(existing, patch);
+        assert_true(say_the_same(existing, desired));
+        assert_non_null(json_at(existing, "metadata.annotations.theirs"));
     }
+}
+
+static void a_service_that_is_not_headless_any_more_loses_the_label(void **state)
+{
+    auto_json cJSON *before = build(SERVICE, NULL, 0);
+    auto_json cJSON *now = build("{'metadata':{'name':'web-macvlan','namespace':'shop','uid':'c-1'}"
+                                 ",'spec':{'clusterIP':'10.43.0.1'}}",
+                                 NULL, 0);
+    auto_json cJSON *patch = svc_endpoints_patch(now);
+
+    (void)state;
+    assert_false(say_the_same(before, now));
+    merge_patch(before, patch);
+    assert_true(say_the_same(before, now));
 }
 
 static void a_thousand_fit_the_ready_first(void **state)
@@ -231,7 +256,7 @@ static void a_thousand_fit_the_ready_first(void **state)
     auto_svc_pod struct svc_pod *unready = make_pod("b", "{'status':null}");
     struct svc_backend *backends = xcalloc(1200, sizeof(*backends));
     char(*texts)[SVC_ADDRESS_SIZE] = xcalloc(1200, sizeof(*texts));
-    auto_json cJSON *endpoints = NULL, *few = NULL, *patch = NULL;
+    auto_json cJSON *endpoints = NULL, *few = NULL, *patch = NULL, *back = NULL;
 
     (void)state;
     for (int i = 0; i < 1200; i++) {
@@ -246,10 +271,12 @@ static void a_thousand_fit_the_ready_first(void **state)
     assert_int_equal(cJSON_GetArraySize(json_at(endpoints, "subsets.0.notReadyAddresses")), 100);
     assert_json_equal(json_at(endpoints, "metadata.annotations"),
                       "{'endpoints.kubernetes.io/over-capacity':'truncated'}");
-    assert_null(svc_endpoints_patch(endpoints, endpoints));
-    patch = svc_endpoints_patch(endpoints, few);
-    assert_json_equal(json_at(patch, "metadata"),
-                      "{'annotations':{'endpoints.kubernetes.io/over-capacity':null}}");
+    patch = svc_endpoints_patch(few);
+    back = svc_endpoints_patch(endpoints);
+    merge_patch(endpoints, patch);
+    assert_true(say_the_same(endpoints, few));
+    merge_patch(endpoints, back);
+    assert_false(say_the_same(endpoints, few));
 }
 
 static void a_service_without_a_uid_is_no_target(void **state)
@@ -306,8 +333,9 @@ int main(void)
         cmocka_unit_test(pods_that_resolve_a_port_otherwise_have_a_subset),
         cmocka_unit_test(numbers_of_ports_are_checked),
         cmocka_unit_test(equal_input_gives_equal_bytes),
-        cmocka_unit_test(nothing_is_written_when_nothing_changed),
-        cmocka_unit_test(what_differs_is_patched),
+        cmocka_unit_test(the_digest_is_of_what_it_says),
+        cmocka_unit_test(the_patch_mends_what_differs),
+        cmocka_unit_test(a_service_that_is_not_headless_any_more_loses_the_label),
         cmocka_unit_test(a_thousand_fit_the_ready_first),
         cmocka_unit_test(addresses_come_from_macvlanips_or_the_status),
         cmocka_unit_test(a_service_without_a_uid_is_no_target),
