@@ -126,6 +126,8 @@ static void start_parts(struct ctl *c, const char *cluster_uid)
 
     c->ledger = ledger_new(cluster_uid, on_freed, c);
     c->spaces = ctl_spaces_new(c);
+    c->services = ctl_services_new(c);
+    c->endpoints = ctl_endpoints_new(c);
     c->subnets = ctl_subnets_new(c);
     c->workloads = ctl_workloads_new(c);
     c->ips = ctl_ips_new(c);
@@ -147,6 +149,8 @@ static void free_parts(struct ctl *c)
     ctl_ips_free(c->ips);
     ctl_workloads_free(c->workloads);
     ctl_subnets_free(c->subnets);
+    ctl_endpoints_free(c->endpoints);
+    ctl_services_free(c->services);
     ctl_spaces_free(c->spaces);
     ledger_free(c->ledger);
     kube_events_free(c->events);

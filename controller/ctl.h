@@ -32,8 +32,10 @@ struct ctl_workloads;
 struct ctl_copies;
 struct ctl_queue_figures;
 struct ctl_step;
-struct ctl_lead;
+struct ctl_services;
+struct ctl_endpoints;
 struct ctl_pod;
+struct ctl_lead;
 struct ctl_webhook;
 struct http_server;
 struct macvlanip;
@@ -67,6 +69,8 @@ struct ctl {
     struct ctl_copies *copies;
     struct ctl_queue_figures *queues;
     struct ctl_step *steps;
+    struct ctl_services *services;
+    struct ctl_endpoints *endpoints;
     struct ctl_lead *lead;
     struct ctl_webhook *webhook; /* NULL: none */
     int exit_status;
@@ -155,9 +159,9 @@ void ctl_pods_free(struct ctl_pods *p);
 void ctl_pods_start(struct ctl_pods *p);
 void ctl_pods_stop(struct ctl_pods *p);
 bool ctl_pods_has_synced(const struct ctl_pods *p);
-/* NULL where it is not there; borrowed until back in the loop. */
-const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key);
 void ctl_pods_add(struct ctl_pods *p, const char *key);
+/* NULL where it is not there. Borrowed until back in the loop. */
+const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key);
 /* Pods that wait for something of this subnet are looked at again: all of them, or those that an
  * address can help that was freed. */
 void ctl_pods_wake(struct ctl_pods *p, const char *subnet);
@@ -206,6 +210,8 @@ void ctl_spaces_stop(struct ctl_spaces *s);
 bool ctl_spaces_has_synced(const struct ctl_spaces *s);
 /* Annotation field.cattle.io/projectId of a namespace, or NULL; borrowed until back in the loop. */
 const char *ctl_spaces_project(const struct ctl_spaces *s, const char *ns);
+/* True while the namespace is on its way out: nothing can be made in it any more. */
+bool ctl_spaces_is_deleting(const struct ctl_spaces *s, const char *ns);
 
 /* --- ctl_workloads.c: addresses that pod templates name --- */
 
@@ -244,3 +250,24 @@ void ctl_webhook_stop(struct ctl_webhook *w);
 /* As `changed` of an informer; `now` stays there until it is `before`. */
 void ctl_webhook_ip_changed(struct ctl_webhook *w, const struct macvlanip *before,
                             const struct macvlanip *now);
+
+/* --- ctl_services.c: services by namespace; ctl_companions.c: their companions --- */
+
+struct ctl_services *ctl_services_new(struct ctl *c);
+void ctl_services_free(struct ctl_services *s);
+void ctl_services_start(struct ctl_services *s);
+void ctl_services_stop(struct ctl_services *s);
+bool ctl_services_has_synced(const struct ctl_services *s);
+/* Told of every pod: `before` NULL: it is new, `now` NULL: it is gone. `now` stays there until it
+ * is `before`. */
+void ctl_services_pod(struct ctl_services *s, struct ctl_pod *before, struct ctl_pod *now);
+/* The MacvlanIP of the pod of that key has changed. */
+void ctl_services_ip(struct ctl_services *s, const char *key);
+
+/* --- ctl_endpoints.c, ctl_slices.c: Endpoints and EndpointSlices of services --- */
+
+struct ctl_endpoints *ctl_endpoints_new(struct ctl *c);
+void ctl_endpoints_free(struct ctl_endpoints *e);
+void ctl_endpoints_start(struct ctl_endpoints *e);
+void ctl_endpoints_stop(struct ctl_endpoints *e);
+bool ctl_endpoints_has_synced(const struct ctl_endpoints *e);

@@ -75,8 +75,10 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
     if (p->c->webhook)
         ctl_webhook_ip_changed(p->c->webhook, was, is);
     ctl_subnets_touch(p->c->subnets, is ? is->subnet : was->subnet);
-    if (p->c->pods)
-        ctl_pods_add(p->c->pods, key);
+    if (!p->c->pods)
+        return;
+    ctl_pods_add(p->c->pods, key);
+    ctl_services_ip(p->c->services, key);
 }
 
 /* --- reading them all --- */

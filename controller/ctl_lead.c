@@ -51,6 +51,8 @@ static void on_read(struct ctl *c, const struct err *e)
     ctl_copies_start(c->copies);
     if (c->webhook)
         ctl_webhook_start(c->webhook);
+    ctl_services_start(c->services);
+    ctl_endpoints_start(c->endpoints);
     ctl_ips_check_all(c->ips);
     ledger_each_intent(c->ledger, check_promise, c->pods);
 }
@@ -139,6 +141,8 @@ void ctl_lead_stop(struct ctl_lead *l)
     ctl_spaces_stop(l->c->spaces);
     if (l->c->webhook)
         ctl_webhook_stop(l->c->webhook);
+    ctl_services_stop(l->c->services);
+    ctl_endpoints_stop(l->c->endpoints);
     kube_timer_wake(l->drain);
 }
 
@@ -157,7 +161,8 @@ bool ctl_has_synced(const struct ctl *c)
 {
     return c->lead && ctl_spaces_has_synced(c->spaces) && ctl_subnets_has_synced(c->subnets) &&
            ctl_workloads_has_synced(c->workloads) && ctl_ips_has_synced(c->ips) &&
-           ctl_pods_has_synced(c->pods);
+           ctl_pods_has_synced(c->pods) && ctl_services_has_synced(c->services) &&
+           ctl_endpoints_has_synced(c->endpoints);
 }
 
 bool ctl_is_leading(const struct ctl *c)

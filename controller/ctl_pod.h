@@ -12,8 +12,9 @@ struct ctl_pod {
     char *set_name, *set_uid; /* of its StatefulSet, or NULL */
     /* Of a macvlan pod: its controller, for a ReplicaSet with a Deployment that; or NULL. */
     char *owner_kind, *owner_name;
-    char *workload;  /* Rancher's label for what it belongs to, or NULL */
-    int64_t seen_us; /* when it came up first, for the time it waits */
+    char *workload;              /* Rancher's label for what it belongs to, or NULL */
+    int64_t seen_us;             /* when it came up first, for the time it waits */
+    struct ctl_pod *prev, *next; /* in its namespace: ctl_services.c */
 };
 
 /* NULL: no pod. */

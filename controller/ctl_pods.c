@@ -240,6 +240,8 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
 
     if (was && is)
         ((struct ctl_pod *)(uintptr_t)is)->seen_us = was->seen_us;
+    ctl_services_pod(p->c->services, (struct ctl_pod *)(uintptr_t)was,
+                     (struct ctl_pod *)(uintptr_t)is);
     drop_promise(p, was, is);
     if (concerns_us(was) || concerns_us(is))
         kube_queue_add(p->queue, key);
@@ -317,12 +319,12 @@ bool ctl_pods_has_synced(const struct ctl_pods *p)
     return kube_informer_has_synced(p->informer);
 }
 
-const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key)
-{
-    return kube_informer_get(p->informer, key);
-}
-
 void ctl_pods_add(struct ctl_pods *p, const char *key)
 {
     kube_queue_add(p->queue, key);
+}
+
+const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key)
+{
+    return kube_informer_get(p->informer, key);
 }

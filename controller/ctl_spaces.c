@@ -199,3 +199,10 @@ const char *ctl_spaces_project(const struct ctl_spaces *s, const char *ns)
 
     return space ? space->project : NULL;
 }
+
+bool ctl_spaces_is_deleting(const struct ctl_spaces *s, const char *ns)
+{
+    const struct space *space = kube_informer_get(s->namespaces, ns);
+
+    return space && space->is_deleting;
+}

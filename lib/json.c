@@ -119,6 +119,14 @@ void json_add_int(cJSON *obj, const char *name, int64_t value)
     (void)cJSON_AddNumberToObject(obj, name, (double)value);
 }
 
+void json_copy(cJSON *obj, const cJSON *from, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(from, name);
+
+    if (item)
+        (void)cJSON_AddItemToObject(obj, name, cJSON_Duplicate(item, true));
+}
+
 char *json_print(const cJSON *tree)
 {
     char *text = cJSON_PrintUnformatted(tree);

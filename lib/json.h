@@ -29,6 +29,8 @@ int json_get_size(const cJSON *obj, const char *name, int64_t *out_value);
 /* Adds a string member; a NULL value adds nothing. */
 void json_add_str(cJSON *obj, const char *name, const char *value);
 void json_add_int(cJSON *obj, const char *name, int64_t value);
+/* Adds a copy of the member of that name of `from`, where there is one. */
+void json_copy(cJSON *obj, const cJSON *from, const char *name);
 
 /* Compact text of the tree, to be freed with free(). */
 char *json_print(const cJSON *tree);

@@ -5,11 +5,10 @@
 # timeout: 900
 
 load helper
-# shellcheck source=tests/bats/controller.bash
-. "$REPO_ROOT/tests/bats/controller.bash"
+load controller
 
 setup_file() {
-    controller_lab --webhook
+    controller_setup_file '' --webhook
     lab_free_port >"$LAB_DIR/webhook.port"
     lab_kubectl k delete service -n kube-system network-controller-webhook
     lab_kubectl k create -f - <<'YAML'
@@ -32,7 +31,6 @@ teardown_file() {
 }
 
 setup() {
-    common_setup
     controller_setup
     port=$(cat "$LAB_DIR/webhook.port")
     name=network-controller-webhook.kube-system.svc
@@ -166,7 +164,7 @@ at() {
     kubectl label macvlansubnet -n kube-system a1 project=p-1 >/dev/null
     kubectl label macvlansubnet -n kube-system a1 project- >/dev/null
 
-    pod p "$(asks auto a1)" | kubectl apply -f - >/dev/null
+    pod p auto a1 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address p 10.1.0.2/24
     refute kubectl delete macvlansubnet -n kube-system a1 2>why
     assert_contains "denied the request: subnet 'a1' cannot be deleted, because 1 of its addresses are in use" why
@@ -189,7 +187,7 @@ goes() {
     local kind api
     begin
     subnet b1 10.2.0.0/24 | kubectl apply -f - >/dev/null
-    pod holder "$(asks 10.2.0.9 b1 0a:00:00:00:00:09)" | kubectl apply -f - >/dev/null
+    pod holder 10.2.0.9 b1 0a:00:00:00:00:09 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address holder 10.2.0.9/24
     while IFS='|' read -r ip subnet mac text; do
         workload Deployment web "$(asks "$ip" "$subnet" "$mac")" | denied "$text"
@@ -234,7 +232,7 @@ review() {
     begin
     subnet c1 10.3.0.0/24 | kubectl apply -f - >/dev/null
     workload Deployment web "$(asks 10.3.0.5 c1 0a:00:00:00:03:05)" | kubectl apply -f - >/dev/null
-    pod web-5d-x "$(asks 10.3.0.5 c1 0a:00:00:00:03:05)" '{pod-template-hash: 5d}' "$owner" | kubectl apply -f - >/dev/null
+    labels='pod-template-hash: 5d' pod web-5d-x 10.3.0.5 c1 0a:00:00:00:03:05 "$owner" | kubectl apply -f - >/dev/null
     lab_wait 20 has_address web-5d-x 10.3.0.5/24
     workload Deployment other "$(asks 10.3.0.5 c1)" | denied 'ip has been used'
     workload Deployment web "$(asks 10.3.0.5-10.3.0.6 c1 0a:00:00:00:03:05-0a:00:00:00:03:06)" | kubectl apply -f - >/dev/null
@@ -242,7 +240,7 @@ review() {
 
     workload StatefulSet db "$(asks 10.3.0.7 c1)" | kubectl apply -f - >/dev/null
     uid=$(kubectl get statefulset -n "$ns" db -o json | jq -r .metadata.uid)
-    pod db-0 "$(asks 10.3.0.7 c1)" '' "{apiVersion: apps/v1, kind: StatefulSet, name: db, uid: $uid, controller: true}" |
+    pod db-0 10.3.0.7 c1 '' "{apiVersion: apps/v1, kind: StatefulSet, name: db, uid: $uid, controller: true}" |
         kubectl apply -f - >/dev/null
     lab_wait 20 has_address db-0 10.3.0.7/24
     # Also while the pod is away.
@@ -403,7 +401,7 @@ is_ready() {
 @test "two replicas serve the same, and either answers" {
     begin
     subnet h1 10.8.0.0/24 | kubectl apply -f - >/dev/null
-    pod holder "$(asks 10.8.0.9 h1)" | kubectl apply -f - >/dev/null
+    pod holder 10.8.0.9 h1 | kubectl apply -f - >/dev/null
     lab_wait 20 has_address holder 10.8.0.9/24
     serve two 127.0.0.2
     lab_wait 30 serves_secret 127.0.0.2

@@ -5,7 +5,8 @@
 # lab_kube NAME [controllers]: start a private control plane on loopback and wait until it answers.
 # Its administrator is in lab_kube_config NAME. The programs are built on the first call, which takes
 # minutes (kubernetes-from-debian.sh). Without controllers nobody makes service accounts' secrets, so
-# that a pod needs none; with them, whoever makes a pod waits for the account first.
+# that a pod needs none; with them, whoever makes a pod waits for the account first. The words in
+# LAB_APISERVER_ARGS and LAB_CONTROLLERS_ARGS are further arguments of the two.
 lab_kube() {
     local name=$1 dir=$LAB_DIR/$1.kube
     mkdir -p "$dir"
@@ -98,6 +99,8 @@ lab_kube_apiserver_start() {
         --service-account-issuer https://kubernetes.default.svc
         --token-auth-file "$dir/tokens.csv" --authorization-mode RBAC)
     [ "$2" = controllers ] || args+=(--disable-admission-plugins ServiceAccount)
+    # shellcheck disable=SC2206
+    args+=(${LAB_APISERVER_ARGS:-})
     lab_kube_write_config "$name"
     lab_spawn "$name" "$(cat "$dir/bin")/kube-apiserver" "${args[@]}"
     lab_ready "$name" 120 lab_kube_answers "$name"
@@ -125,9 +128,10 @@ YAML
 # It serves nothing itself; it works once it has made the first service accounts.
 lab_kube_controllers() {
     local name=$1 dir=$LAB_DIR/$1.kube
+    # shellcheck disable=SC2086
     lab_spawn "$name-controllers" "$(cat "$dir/bin")/kube-controller-manager" --kubeconfig "$dir/kubeconfig" \
         --port 0 --secure-port 0 --leader-elect=false --service-account-private-key-file "$dir/sa.key" \
         --root-ca-file "$LAB_DIR/ca.crt" --use-service-account-credentials \
-        --allocate-node-cidrs --cluster-cidr 10.42.0.0/16 --service-cluster-ip-range 10.43.0.0/16
+        --allocate-node-cidrs --cluster-cidr 10.42.0.0/16 --service-cluster-ip-range 10.43.0.0/16 ${LAB_CONTROLLERS_ARGS:-}
     lab_ready "$name-controllers" 120 lab_kubectl "$name" get serviceaccount default -n kube-system
 }
