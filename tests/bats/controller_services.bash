@@ -24,7 +24,7 @@ status_of() {
     pod "$1" '' '' | grep -v macvlan.pandaria | sed "s|^  annotations:|&\n    k8s.v1.cni.cncf.io/$3: '$2'|"
 }
 
-# old_companion SOURCE: as the 2019 controller made it, with what Kubernetes' controllers add.
+# old_companion SOURCE: as the 2019 controller made it.
 old_companion() {
     local uid
     uid=$(kubectl get service -n "$ns" "$1" -o json | jq -r .metadata.uid)
@@ -40,17 +40,21 @@ spec:
   clusterIP: None
   selector: {app: web}
   ports: [{name: default, port: 43, targetPort: 43}]
----
-apiVersion: v1
-kind: Endpoints
-metadata: {name: $1-macvlan, namespace: $ns, labels: {service.kubernetes.io/headless: ""}}
-subsets: [{addresses: [{ip: 10.42.0.9}], ports: [{name: default, port: 43}]}]
----
-$(native_slice "$1-macvlan")
 YAML
 }
 
-# native_slice SERVICE: as Kubernetes' own controller makes it.
+# native_endpoints SERVICE: as Kubernetes' own controller makes them.
+native_endpoints() {
+    cat <<YAML
+apiVersion: v1
+kind: Endpoints
+metadata: {name: $1, namespace: $ns, labels: {service.kubernetes.io/headless: ""}}
+subsets: [{addresses: [{ip: 10.42.0.9}], ports: [{name: default, port: 43}]}]
+---
+YAML
+}
+
+# native_slice SERVICE: and that for slices.
 native_slice() {
     cat <<YAML
 apiVersion: discovery.k8s.io/v1beta1

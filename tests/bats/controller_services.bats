@@ -124,6 +124,7 @@ teardown() {
 @test "one of 2019 is adopted, with its endpoints and without its native slices" {
     { service web 'app: web' 'clusterIP: None' 'ports: [{name: default, port: 42, targetPort: 42}]'; fixed a 4; } | kubectl apply -f - >/dev/null
     old_companion web
+    { native_endpoints web-macvlan; native_slice web-macvlan; } | kubectl apply -f - >/dev/null
     start one
     wait_until has_endpoints web-macvlan "-$net.4"
     service_is web-macvlan '(.spec.selector | not) and .metadata.labels["macvlan.panda.io/managed-by"] == "network-controller.flatnet"'
@@ -219,4 +220,25 @@ teardown() {
     n=$(renewals)
     wait_until renewals_are_more_than $((n + 5))
     assert_equal "$(requests)" "$before" 'requests besides renewals, watches and events'
+}
+
+restart_apiserver() {
+    lab_stop k
+    lab_kube_apiserver_start k ''
+}
+
+@test "slices are written as soon as the server has them" {
+    start one --leader-elect-lease-duration 120 --leader-elect-renew-deadline 100
+    { service web 'app: web' 'ports: [{port: 80}]'; fixed a 4; } | kubectl apply -f - >/dev/null
+    wait_until has_endpoints web-macvlan "-$net.4"
+    LAB_APISERVER_ARGS=--runtime-config=discovery.k8s.io/v1beta1=false restart_apiserver
+    refute kubectl get endpointslices -n "$ns"
+    ready a
+    wait_until has_address_in_endpoints web-macvlan "$net.4"
+    restart_apiserver
+    wait_until has_endpoints web-macvlan "+$net.4"
+}
+
+has_address_in_endpoints() {
+    kubectl get endpoints -n "$ns" "$1" -o json | jq -e --arg ip "$2" '[.subsets[]?.addresses[]?.ip] == [$ip]'
 }
