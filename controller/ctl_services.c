@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 #define WORKERS 8
-/* Its pods are named after its deployment. */
+/* Its pods are named after its deployment, which is in kube-system. */
 #define RIVAL "kube-net-attach-def-controller-"
 
 /* --- what is watched --- */
@@ -162,6 +162,35 @@ static bool demands_the_same(const struct service *service, const struct ctl_pod
            was->svc->is_terminated == is->svc->is_terminated;
 }
 
+static bool is_equal(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool has_the_same_ips(const struct svc_pod *a, const struct svc_pod *b)
+{
+    if (a->network_ip_count != b->network_ip_count)
+        return false;
+    for (size_t i = 0; i < a->network_ip_count; i++)
+        if (!is_equal(a->network_ips[i].namespace, b->network_ips[i].namespace) ||
+            strcmp(a->network_ips[i].network, b->network_ips[i].network) != 0 ||
+            strcmp(a->network_ips[i].address, b->network_ips[i].address) != 0)
+            return false;
+    return true;
+}
+
+/* Whether it makes the same endpoint as before. What else there is of a pod cannot change. */
+static bool serves_the_same(const struct service *service, const struct ctl_pod *was,
+                            const struct ctl_pod *is)
+{
+    return was && is && selects(service, was) == selects(service, is) &&
+           was->svc->is_ready == is->svc->is_ready &&
+           svc_pod_is_alive(was->svc) == svc_pod_is_alive(is->svc) &&
+           was->svc->is_unserved == is->svc->is_unserved &&
+           is_equal(was->svc->node, is->svc->node) && has_the_same_ips(was->svc, is->svc);
+}
+
+/* Companion and endpoints of a service that selects the pod, or did. */
 static void concern(struct ctl_services *s, const struct service *service,
                     const struct ctl_pod *was, const struct ctl_pod *is)
 {
@@ -171,36 +200,31 @@ static void concern(struct ctl_services *s, const struct service *service,
 
     if ((is_macvlan || has_companion) && !demands_the_same(service, was, is))
         kube_queue_add(s->queue, service->key);
+    if (serves_the_same(service, was, is))
+        return;
     if (has_companion)
         ctl_endpoints_add(s->c->endpoints, companion);
     if (service->has_networks)
         ctl_endpoints_add(s->c->endpoints, service->key);
 }
 
-static void concern_all(struct ctl_services *s, const struct service_space *space,
-                        const struct ctl_pod *was, const struct ctl_pod *is)
-{
-    const struct service *service;
-
-    DL_FOREACH(space->services, service)
-    if (selects(service, was) || selects(service, is))
-        concern(s, service, was, is);
-}
-
 void ctl_services_ip(struct ctl_services *s, const char *key)
 {
     const struct ctl_pod *pod = ctl_pods_get(s->c->pods, key);
     const struct service_space *space = pod ? services_space(s, pod->svc->namespace) : NULL;
+    const struct service *service;
 
-    if (space)
-        concern_all(s, space, pod, pod);
+    DL_FOREACH(space ? space->services : NULL, service)
+    if (selects(service, pod))
+        concern(s, service, NULL, pod);
 }
 
 /* --- the controller of 2019 --- */
 
 static bool is_rival(const struct ctl_pod *pod)
 {
-    return pod && svc_pod_is_alive(pod->svc) && !strncmp(pod->svc->name, RIVAL, strlen(RIVAL));
+    return pod && svc_pod_is_alive(pod->svc) && !strcmp(pod->svc->namespace, CTL_SUBNET_NS) &&
+           !strncmp(pod->svc->name, RIVAL, strlen(RIVAL));
 }
 
 static void tell_of_rival(struct ctl_services *s, const struct ctl_pod *pod)
@@ -239,6 +263,7 @@ static void count_rivals(struct ctl_services *s, const struct ctl_pod *was,
 void ctl_services_pod(struct ctl_services *s, struct ctl_pod *before, struct ctl_pod *now)
 {
     struct service_space *space = get_space(s, (now ? now : before)->svc->namespace);
+    const struct service *service;
 
     if (before) {
         DL_DELETE(space->pods, before);
@@ -249,7 +274,9 @@ void ctl_services_pod(struct ctl_services *s, struct ctl_pod *before, struct ctl
         space->n_macvlan += now->svc->is_macvlan;
     }
     count_rivals(s, before, now);
-    concern_all(s, space, before, now);
+    DL_FOREACH(space->services, service)
+    if (selects(service, before) || selects(service, now))
+        concern(s, service, before, now);
     free_if_empty(s, space);
 }
 

@@ -133,10 +133,6 @@ counted() {
         awk '{ sum += $NF } END { print sum + 0 }'
 }
 
-requests() {
-    counted 'GET|POST|PATCH|DELETE'
-}
-
 renewals() {
     counted PUT
 }

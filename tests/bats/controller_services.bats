@@ -207,19 +207,34 @@ teardown() {
     wait_until has_no_slices gone-macvlan
 }
 
-@test "a hundred endpoints a slice, few writes under churn, none in quiet" {
-    local n before
+@test "a hundred endpoints a slice, two writes a second under churn, none in quiet" {
+    local n began=$SECONDS before
     start one
     { service web 'app: web' 'ports: [{port: 80}]'; for n in $(seq 4 154); do fixed "p$n" "$n"; done; } | kubectl apply -f - >/dev/null
     WAIT_SECONDS=120 wait_until has_endpoints web-macvlan "$(seq 4 154 | sed "s/.*/-$net.&/" | sort | paste -sd ' ')"
     assert_equal "$(slices web-macvlan | jq '[.items[].endpoints | length] | add')" 151
     assert_equal "$(slices web-macvlan | jq '.items | length')" 2
-    # 151 MacvlanIPs, 151 times labels; what services add is what they may in that time.
-    printf 'requests: %s\n' "$(requests)" >&3
-    before=$(requests)
+    # Each write that changes something counts in the generation of a slice.
+    n=$(slices web-macvlan | jq '[.items[].metadata.generation] | max')
+    [ "$n" -le $((2 * (SECONDS - began) + 3)) ] || fail "$n writes in $((SECONDS - began)) s"
+    is_idle
+    # Nor does the next leader write what is right already.
+    lab_stop one
+    rm "$LAB_DIR/one.log"
+    start one
+    lab_wait 30 leads one
+    is_idle
+    assert_equal "$(counted 'POST|PATCH|DELETE')" 0
+}
+
+# is_idle: no requests but renewals while the lease is renewed five times.
+is_idle() {
+    local before n
     n=$(renewals)
-    wait_until renewals_are_more_than $((n + 5))
-    assert_equal "$(requests)" "$before" 'requests besides renewals, watches and events'
+    wait_until renewals_are_more_than $((n + 2))
+    before=$(counted 'GET|POST|PATCH|DELETE')
+    wait_until renewals_are_more_than $((n + 7))
+    assert_equal "$(counted 'GET|POST|PATCH|DELETE')" "$before" 'requests besides renewals'
 }
 
 restart_apiserver() {

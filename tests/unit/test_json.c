@@ -151,12 +151,28 @@ static void prints_compactly(void **state)
     assert_string_equal(text, "{\"a\":\"x\\\"\\n\",\"b\":1125899906842624}");
 }
 
+static void copies_what_is_there(void **state)
+{
+    auto_json cJSON *from = cJSON_Parse("{\"a\":[1],\"A\":2,\"b\":null}");
+    auto_json cJSON *tree = cJSON_CreateObject();
+    auto_free char *text = NULL;
+
+    (void)state;
+    json_copy(tree, from, "b");
+    json_copy(tree, from, "a");
+    json_copy(tree, from, "absent");
+    json_copy(tree, NULL, "a");
+    text = json_print(tree);
+    assert_string_equal(text, "{\"b\":null,\"a\":[1]}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_whole_documents),     cmocka_unit_test(refuses_everything_else),
         cmocka_unit_test(is_bounded_in_depth),       cmocka_unit_test(getters_look_at_the_type),
         cmocka_unit_test(sizes_are_whole_and_exact), cmocka_unit_test(prints_compactly),
+        cmocka_unit_test(copies_what_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
