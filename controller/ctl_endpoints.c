@@ -298,7 +298,7 @@ static void clear(struct job *j, const struct service *service)
     const char *name = ctl_split(j->key, &ns);
     const cJSON *slice;
 
-    if (service && (service->selector || service->is_companion))
+    if (service && service->selector)
         held = NULL;
     path = xasprintf(ENDPOINTS, ns);
     service_path = xasprintf(SERVICES "/%s", ns, name);
@@ -318,27 +318,42 @@ static void clear(struct job *j, const struct service *service)
     job_run(j);
 }
 
+/* Ours, but not now: it is on its way out, or back to what it should be. */
+static bool is_in_transition(const struct ctl_services *s, const struct service *service)
+{
+    return service->is_companion || service->is_deleting || source_of(s, service->key);
+}
+
+static void handle_now(struct ctl_endpoints *e, const char *key, struct service *service)
+{
+    struct ctl_services *s = e->c->services;
+    auto_served struct served v = {.tree = NULL};
+    auto_free char *ns = NULL;
+
+    (void)ctl_split(key, &ns);
+    if (ctl_spaces_is_deleting(e->c->spaces, ns))
+        kube_queue_done(e->queue, key);
+    else if (service && find_served(s, service, &v))
+        serve(job_new(e, key), &v);
+    else if (service && is_in_transition(s, service))
+        kube_queue_done(e->queue, key);
+    else
+        clear(job_new(e, key), service);
+}
+
 static void handle(void *arg, const char *key)
 {
     struct ctl_endpoints *e = arg;
     struct service *service = services_get(e->c->services, key);
     int64_t wait_ms = service ? service->endpoints_due_ms - kube_now_ms() : 0;
-    auto_served struct served v = {.tree = NULL};
-    auto_free char *ns = NULL;
 
-    (void)ctl_split(key, &ns);
     if (wait_ms > 0)
         kube_queue_add_after(e->queue, key, wait_ms);
-    /* When that is known, all are looked at. */
-    if (wait_ms > 0 || slices_state(e->slices) == SLICES_WAIT) {
+    /* Once it is known which slices there are, all services are looked at. */
+    if (wait_ms > 0 || slices_state(e->slices) == SLICES_WAIT)
         kube_queue_done(e->queue, key);
-    } else if (!service || !find_served(e->c->services, service, &v)) {
-        clear(job_new(e, key), service);
-    } else if (ctl_spaces_is_deleting(e->c->spaces, ns)) {
-        kube_queue_done(e->queue, key);
-    } else {
-        serve(job_new(e, key), &v);
-    }
+    else
+        handle_now(e, key, service);
 }
 
 /* --- the part --- */

@@ -2,6 +2,14 @@
 # shellcheck disable=SC2154
 # What the tests of services share: services and pods of the namespace $ns with the network $net.
 
+services_setup() {
+    controller_setup
+    subnet "s$BATS_TEST_NUMBER" "10.$BATS_TEST_NUMBER.0.0/24" | kubectl apply -f - >/dev/null
+    net=10.$BATS_TEST_NUMBER.0
+    # shellcheck disable=SC2034
+    labels='app: web'
+}
+
 # service NAME SELECTOR [FIELD...]
 service() {
     printf 'apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s}\nspec:\n  selector: {%s}\n' "$1" "$ns" "$2"

@@ -20,10 +20,7 @@ teardown_file() {
 }
 
 setup() {
-    controller_setup
-    subnet "s$BATS_TEST_NUMBER" "10.$BATS_TEST_NUMBER.0.0/24" | kubectl apply -f - >/dev/null
-    net=10.$BATS_TEST_NUMBER.0
-    labels='app: web'
+    services_setup
     wait_until kubectl get serviceaccount -n "$ns" default
 }
 
