@@ -101,10 +101,10 @@ static void on_created(void *arg, const struct kube_reply *reply)
     give_labels(w, pair.ip, pair.has_mac ? &pair.mac : NULL);
 }
 
-static cJSON *make_ip(const struct work *w, const struct ctl_pod *pod,
-                      const struct ledger_intent *intent, const struct annot_request *request)
+static cJSON *make_ip(const struct work *w, const struct ctl_pod *pod, const struct ledger_net *net,
+                      const struct annot_pair *pair, const struct annot_request *request)
 {
-    const struct subnet *subnet = ledger_subnet(intent->net);
+    const struct subnet *subnet = ledger_subnet(net);
     struct macvlanip_spec spec = {.namespace = pod->svc->namespace,
                                   .pod_name = pod->svc->name,
                                   .pod_uid = pod->svc->uid,
@@ -114,8 +114,8 @@ static cJSON *make_ip(const struct work *w, const struct ctl_pod *pod,
                                       ctl_spaces_project(w->p->c->spaces, pod->svc->namespace),
                                   .workload = pod->workload,
                                   .subnet = subnet,
-                                  .ip = intent->pair.ip,
-                                  .mac = intent->pair.has_mac ? &intent->pair.mac : NULL,
+                                  .ip = pair->ip,
+                                  .mac = pair->has_mac ? &pair->mac : NULL,
                                   .is_auto = request->n_ips == 0,
                                   .is_delayed = request->n_ips == 0 && !pod->set_uid &&
                                                 subnet->delay_reuse_ms > 0};
@@ -140,7 +140,8 @@ static void create(struct work *w)
     }
     path = xasprintf("/apis/macvlan.cluster.cattle.io/v1/namespaces/%s/macvlanips",
                      pod->svc->namespace);
-    w->call = ctl_send(c, "POST", path, make_ip(w, pod, intent, &request), on_created, w);
+    w->call = ctl_send(c, "POST", path, make_ip(w, pod, intent->net, &intent->pair, &request),
+                       on_created, w);
 }
 
 /* --- the MacvlanIP of an earlier pod of this name --- */
@@ -152,8 +153,6 @@ static void on_replaced(void *arg, const struct kube_reply *reply)
     w->call = NULL;
     if (reply->status < 0 && reply->status != -ENOENT)
         work_retry(w, "delete the MacvlanIP of the pod before", reply);
-    else if (w->is_inherited)
-        create(w);
     else
         work_done(w); /* its end queues the key */
 }
@@ -172,8 +171,6 @@ static void on_intended(void *arg, int status)
 
     if (status < 0)
         work_retry_after(w, 100);
-    else if (w->ip_uid)
-        replace(w);
     else
         create(w);
 }
@@ -188,12 +185,14 @@ void give_intended(struct work *w)
         ctl_subnets_write(w->p->c->subnets, ledger_subnet(intent->net)->name, on_intended, w);
 }
 
-/* A pod of a StatefulSet goes on with what the one before had, if it may. */
+/* A pod of a StatefulSet goes on with what the one before had, if it may. An address that somebody
+ * else has by now was made for a pod that had gone before: the set has never had it. */
 static bool may_inherit(const struct ctl_pod *pod, const struct macvlanip *ip,
-                        const struct annot_request *r)
+                        const struct ledger_net *net, const struct annot_request *r)
 {
     if (ip->owner != MACVLANIP_STATEFULSET || !pod->set_uid ||
-        strcmp(ip->owner_uid, pod->set_uid) || strcmp(ip->subnet, r->subnet) || !ip->ip.family)
+        strcmp(ip->owner_uid, pod->set_uid) || strcmp(ip->subnet, r->subnet) || !ip->ip.family ||
+        ledger_is_shared(net, ip->ip))
         return false;
     for (size_t i = 0; i < r->n_ips; i++)
         if (ip_compare(r->ips[i], ip->ip) == 0)
@@ -201,21 +200,49 @@ static bool may_inherit(const struct ctl_pod *pod, const struct macvlanip *ip,
     return r->n_ips == 0;
 }
 
+static void on_handed_on(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    struct macvlanip *ip;
+
+    w->call = NULL;
+    if (reply->status < 0 || macvlanip_parse(reply->body, &ip, NULL) < 0) {
+        work_retry(w, "hand its MacvlanIP on", reply);
+        return;
+    }
+    count(w, "success");
+    ctl_ips_put(w->p->c->ips, reply->body);
+    give_labels(w, ip->ip, ip->has_mac ? &ip->mac : NULL);
+    macvlanip_free(ip);
+}
+
+/* In one write, so that there is no moment in which the set has no address; with the version that
+ * was seen, so that it fails where anybody else has been. */
+static void hand_on(struct work *w, const struct ctl_pod *pod, const struct macvlanip *ip,
+                    const struct ledger_net *net, const struct annot_request *r)
+{
+    struct annot_pair pair = {ip->ip, ip->mac, ip->has_mac};
+    cJSON *patch = make_ip(w, pod, net, &pair, r);
+    cJSON *meta = cJSON_GetObjectItemCaseSensitive(patch, "metadata");
+    auto_free char *path = work_ip_path(w);
+
+    json_add_str(meta, "uid", ip->uid);
+    json_add_str(meta, "resourceVersion", ip->resource_version);
+    if (ctl_may_write(w->p->c))
+        w->call = ctl_send(w->p->c, "PATCH", path, patch, on_handed_on, w);
+}
+
 static void take_place(struct work *w, const struct ctl_pod *pod, const struct macvlanip *ip,
                        const struct annot_request *r)
 {
-    struct ledger_net *net = ledger_find_subnet(w->p->c->ledger, r->subnet);
-    struct ledger_intent intent = {.pod_uid = w->pod_uid, .pod_key = w->key};
+    const struct ledger_net *net = ledger_find_subnet(w->p->c->ledger, r->subnet);
 
-    w->ip_uid = xstrdup(ip->uid);
-    if (!net || !may_inherit(pod, ip, r)) {
-        replace(w);
+    if (net && may_inherit(pod, ip, net, r)) {
+        hand_on(w, pod, ip, net, r);
         return;
     }
-    w->is_inherited = true;
-    intent.pair = (struct annot_pair){ip->ip, ip->mac, ip->has_mac};
-    (void)ledger_intend(w->p->c->ledger, net, &intent);
-    give_intended(w);
+    w->ip_uid = xstrdup(ip->uid);
+    replace(w);
 }
 
 /* The pod that the store shows may be older than the MacvlanIP. */

@@ -12,7 +12,6 @@ struct work {
     char *key;
     char *pod_uid; /* "" when the pod is gone */
     char *ip_uid;  /* of the MacvlanIP that is to be deleted */
-    bool is_inherited;
     struct kube_call *call;
     struct work *prev, *next;
 };

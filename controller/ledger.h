@@ -50,6 +50,8 @@ const struct subnet *ledger_subnet(const struct ledger_net *net);
 struct alloc *ledger_alloc(const struct ledger_net *net);
 /* MacvlanIPs and intents in it, whatever its spec says. */
 size_t ledger_holders(const struct ledger_net *net);
+/* More than one holds the address: MacvlanIPs, or intents of pods that have none yet. */
+bool ledger_is_shared(const struct ledger_net *net, struct ip_addr ip);
 /* The first other subnet that it cannot be together with, or NULL; *out_text (may be NULL) says
  * why, to be freed. Of two the older one stays, by creation time and name. */
 const struct subnet *ledger_conflict(const struct ledger *l, const struct ledger_net *net,
@@ -85,8 +87,7 @@ struct ledger_intent *ledger_find_intent(const struct ledger *l, const char *pod
 /* Picks a pair and intends it for the pod, which has no intent. Errors as annot_pick. */
 int ledger_pick(struct ledger *l, struct ledger_net *net, const struct annot_request *r,
                 const struct ledger_intent *pod, struct annot_refusal *out_refusal);
-/* Intends a pair that somebody has: the MacvlanIP that the pod inherits, or an earlier leader's
- * intent. A pod that has an intent keeps it. */
+/* Intends a pair that somebody has: an earlier leader's intent. A pod that has an intent keeps it. */
 struct ledger_intent *ledger_intend(struct ledger *l, struct ledger_net *net,
                                     const struct ledger_intent *intent);
 void ledger_drop_intent(struct ledger *l, const char *pod_uid);
