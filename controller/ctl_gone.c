@@ -127,7 +127,7 @@ static void on_looked(void *arg, const struct kube_reply *reply)
 /* --- promises of an earlier leader to pods that this one has not seen --- */
 
 struct search {
-    struct ledger *ledger;
+    struct ctl *c;
     const char *key, *pod_uid;
     bool is_drop, has_any;
 };
@@ -139,13 +139,15 @@ static void search_one(void *arg, const struct ledger_intent *intent)
     if (strcmp(intent->pod_key, s->key) != 0 || !strcmp(intent->pod_uid, s->pod_uid))
         return;
     s->has_any = true;
-    if (s->is_drop)
-        ledger_drop_intent(s->ledger, intent->pod_uid);
+    if (!s->is_drop)
+        return;
+    ctl_subnets_touch(s->c->subnets, ledger_subnet(intent->net)->name);
+    ledger_drop_intent(s->c->ledger, intent->pod_uid);
 }
 
 bool gone_has_promises(const struct ctl_pods *p, const char *key, const char *pod_uid)
 {
-    struct search s = {.ledger = p->c->ledger, .key = key, .pod_uid = pod_uid};
+    struct search s = {.c = p->c, .key = key, .pod_uid = pod_uid};
 
     ledger_each_intent(p->c->ledger, search_one, &s);
     return s.has_any;
@@ -156,7 +158,7 @@ static void on_promised(void *arg, const struct kube_reply *reply)
     struct work *w = arg;
     const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
     bool is_there = reply->status == 0 && uid && !has_ended(reply->body);
-    struct search s = {.ledger = w->p->c->ledger,
+    struct search s = {.c = w->p->c,
                        .key = w->key,
                        .pod_uid = is_there ? uid : "",
                        .is_drop = true};
@@ -166,7 +168,7 @@ static void on_promised(void *arg, const struct kube_reply *reply)
         work_retry(w, "look whether it is gone", reply);
         return;
     }
-    ledger_each_intent(s.ledger, search_one, &s);
+    ledger_each_intent(s.c->ledger, search_one, &s);
     work_retry_after(w, BEHIND_MS);
 }
 

@@ -27,11 +27,6 @@ struct ctl_lead {
     struct event *drain;
 };
 
-static void check_promise(void *arg, const struct ledger_intent *intent)
-{
-    ctl_pods_add(arg, intent->pod_key);
-}
-
 static void on_read(struct ctl *c, const struct err *e)
 {
     struct ctl_lead *l = c->lead;
@@ -54,7 +49,7 @@ static void on_read(struct ctl *c, const struct err *e)
     ctl_services_start(c->services);
     ctl_endpoints_start(c->endpoints);
     ctl_ips_check_all(c->ips);
-    ledger_each_intent(c->ledger, check_promise, c->pods);
+    ctl_pods_check_promises(c->pods);
 }
 
 static void on_taken_over(struct ctl *c)

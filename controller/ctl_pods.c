@@ -328,3 +328,13 @@ const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key)
 {
     return kube_informer_get(p->informer, key);
 }
+
+static void check_promise(void *arg, const struct ledger_intent *intent)
+{
+    ctl_pods_add(arg, intent->pod_key);
+}
+
+void ctl_pods_check_promises(struct ctl_pods *p)
+{
+    ledger_each_intent(p->c->ledger, check_promise, p);
+}

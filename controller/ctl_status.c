@@ -175,6 +175,15 @@ static void go_on(struct writer *w)
         send_status(w);
 }
 
+/* What could not be written still has to be, also where nobody waits for it. */
+static void write_failed(struct writer *w, const struct kube_reply *reply)
+{
+    log_warn("cannot write the status of subnet '%s': %s", w->name, err_text(reply->err));
+    w->is_dirty = true;
+    kube_timer_set(w->timer, reply->retry_after_ms > 0 ? reply->retry_after_ms : TOUCH_MS);
+    tell(&w->sent, reply->status);
+}
+
 /* Somebody else has written the object. The user may, an own earlier PUT without an answer may
  * have; another leader is the end. */
 static void on_read_again(void *arg, const struct kube_reply *reply)
@@ -187,8 +196,7 @@ static void on_read_again(void *arg, const struct kube_reply *reply)
         return;
     }
     if (reply->status < 0) {
-        tell(&w->sent, reply->status);
-        go_on(w);
+        write_failed(w, reply);
         return;
     }
     remember(w, reply->body);
@@ -205,9 +213,7 @@ static void on_written(void *arg, const struct kube_reply *reply)
         return;
     }
     if (reply->status < 0) {
-        log_warn("cannot write the status of subnet '%s': %s", w->name, err_text(reply->err));
-        tell(&w->sent, reply->status);
-        go_on(w);
+        write_failed(w, reply);
         return;
     }
     remember(w, reply->body);
@@ -287,9 +293,10 @@ void ctl_subnets_touch(struct ctl_subnets *s, const char *subnet)
 /* --- taking over --- */
 
 /* What a later attempt at the same may find otherwise. */
-static bool is_passing(int status)
+static bool is_passing(const struct kube_reply *reply)
 {
-    return status == -EHOSTUNREACH || status == -ETIMEDOUT || status == -EBUSY;
+    return reply->status == -EHOSTUNREACH || reply->status == -ETIMEDOUT ||
+           reply->status == -EBUSY || reply->status == -EPROTO || reply->http_status >= 500;
 }
 
 static void on_taken(void *arg, const struct kube_reply *reply)
@@ -305,7 +312,7 @@ static void on_taken(void *arg, const struct kube_reply *reply)
         w->epoch = 0;
     if (reply->status < 0 && ledger_find_subnet(w->all->c->ledger, w->name))
         log_warn("cannot take over subnet '%s': %s", w->name, err_text(reply->err));
-    if (is_passing(reply->status)) {
+    if (is_passing(reply)) {
         kube_timer_set(w->timer, reply->retry_after_ms > 0 ? reply->retry_after_ms : TAKE_RETRY_MS);
         return;
     }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TAKE_AGAIN_MS 10000 /* a subnet whose status the server has refused */
+
 /* --- what is watched --- */
 
 /* The ledger takes the subnet out of the store, which only keeps that it is there. */
@@ -185,6 +187,7 @@ static void on_read_ips(struct ctl *c, const struct err *e)
         w->is_reading = false;
         ctl_pods_wake(c->pods, w->name);
     }
+    ctl_pods_check_promises(c->pods);
 }
 
 void subnets_taken(struct ctl_subnets *s, struct writer *w)
@@ -197,6 +200,7 @@ void subnets_taken(struct ctl_subnets *s, struct writer *w)
     if (!w->epoch) {
         log_warn("no addresses are given out of subnet '%s'; its status cannot be written",
                  w->name);
+        kube_queue_add_after(s->queue, w->name, TAKE_AGAIN_MS);
         return;
     }
     /* It came to us after the take-over, but another leader has used it before. */
