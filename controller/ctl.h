@@ -162,6 +162,8 @@ bool ctl_pods_has_synced(const struct ctl_pods *p);
 void ctl_pods_add(struct ctl_pods *p, const char *key);
 /* NULL where it is not there. Borrowed until back in the loop. */
 const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key);
+/* The pod with that UID is there, and has not ended. */
+bool ctl_pods_lives(const struct ctl_pods *p, const char *key, const char *uid);
 /* Has each pod looked at that an intent stands for. */
 void ctl_pods_check_promises(struct ctl_pods *p);
 /* Pods that wait for something of this subnet are looked at again: all of them, or those that an

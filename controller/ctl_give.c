@@ -108,8 +108,8 @@ static cJSON *make_ip(const struct work *w, const struct ctl_pod *pod, const str
     struct macvlanip_spec spec = {.namespace = pod->svc->namespace,
                                   .pod_name = pod->svc->name,
                                   .pod_uid = pod->svc->uid,
-                                  .set_name = pod->set_name,
-                                  .set_uid = pod->set_uid,
+                                  .set_name = w->is_orphan ? NULL : pod->set_name,
+                                  .set_uid = w->is_orphan ? NULL : pod->set_uid,
                                   .project =
                                       ctl_spaces_project(w->p->c->spaces, pod->svc->namespace),
                                   .workload = pod->workload,
@@ -306,6 +306,34 @@ static int pick(struct work *w, const struct ctl_pod *pod, const struct annot_re
     return e == 0 ? ledger_pick(c->ledger, net, r, &who, out_refusal) : e;
 }
 
+static void on_set(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const struct ctl_pod *pod = work_pod(w);
+    const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
+
+    w->call = NULL;
+    if (reply->status < 0 && reply->status != -ENOENT) {
+        work_retry(w, "look at its StatefulSet", reply);
+        return;
+    }
+    if (!pod || !ledger_find_intent(w->p->c->ledger, w->pod_uid)) {
+        work_done(w);
+        return;
+    }
+    w->is_orphan = reply->status < 0 || !uid || strcmp(uid, pod->set_uid) != 0;
+    give_intended(w);
+}
+
+/* It may have lost its MacvlanIP because its set is gone; what belongs to that would go again. */
+static void look_at_set(struct work *w, const struct ctl_pod *pod)
+{
+    auto_free char *path = xasprintf("/apis/apps/v1/namespaces/%s/statefulsets/%s",
+                                     pod->svc->namespace, pod->set_name);
+
+    w->call = ctl_send(w->p->c, "GET", path, NULL, on_set, w);
+}
+
 static void give(struct work *w, const struct ctl_pod *pod, const struct annot_request *r)
 {
     auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
@@ -324,6 +352,9 @@ static void give(struct work *w, const struct ctl_pod *pod, const struct annot_r
             refuse(w, pod, r, &refusal);
             return;
         }
+    } else if (pod->set_uid) {
+        look_at_set(w, pod);
+        return;
     }
     give_intended(w);
 }

@@ -63,15 +63,31 @@ static int64_t rests_until(const struct macvlanip *ip)
     return ip->reuse_at_s && left_s > 0 ? kube_now_ms() + left_s * 1000 : 0;
 }
 
+/* A pod that lives has its address on its interface, whoever has deleted the MacvlanIP: the garbage
+ * collector does, when a StatefulSet is deleted whose pods take their time to end. */
+static void keep(struct ctl_ips *p, const char *key, const struct macvlanip *was)
+{
+    struct ledger *ledger = p->c->ledger;
+    struct ledger_net *net = ledger_find_subnet(ledger, was->subnet);
+    struct ledger_intent intent = {.pod_uid = (char *)(uintptr_t)was->pod_uid,
+                                   .pod_key = (char *)(uintptr_t)key,
+                                   .pair = {was->ip, was->mac, was->has_mac}};
+
+    if (net && was->ip.family && p->c->pods && ctl_pods_lives(p->c->pods, key, was->pod_uid))
+        (void)ledger_intend(ledger, net, &intent);
+}
+
 static void on_changed(void *arg, const char *key, const void *before, const void *now)
 {
     struct ctl_ips *p = arg;
     const struct macvlanip *was = before, *is = now;
 
-    if (is)
+    if (is) {
         put(p->c->ledger, is);
-    else
+    } else {
+        keep(p, key, was);
         ledger_remove_ip(p->c->ledger, was->uid, rests_until(was));
+    }
     if (p->c->webhook)
         ctl_webhook_ip_changed(p->c->webhook, was, is);
     ctl_subnets_touch(p->c->subnets, is ? is->subnet : was->subnet);

@@ -170,6 +170,10 @@ static void handle_living(struct ctl_pods *p, const char *key, const struct ctl_
         kube_queue_done(p->queue, key);
         return;
     }
+    if (pod->svc->is_deleted && (!ip || strcmp(ip->pod_uid, pod->svc->uid) != 0)) {
+        kube_queue_done(p->queue, key); /* its network is not set up any more */
+        return;
+    }
     w = work_new(p, key, pod->svc->uid);
     if (ip && !strcmp(ip->pod_uid, pod->svc->uid))
         give_labels(w, ip->ip, ip->has_mac ? &ip->mac : NULL);
@@ -327,6 +331,13 @@ void ctl_pods_add(struct ctl_pods *p, const char *key)
 const struct ctl_pod *ctl_pods_get(const struct ctl_pods *p, const char *key)
 {
     return kube_informer_get(p->informer, key);
+}
+
+bool ctl_pods_lives(const struct ctl_pods *p, const char *key, const char *uid)
+{
+    const struct ctl_pod *pod = kube_informer_get(p->informer, key);
+
+    return pod && !pod->svc->is_terminated && !strcmp(pod->svc->uid, uid);
 }
 
 static void check_promise(void *arg, const struct ledger_intent *intent)

@@ -10,8 +10,9 @@
 struct work {
     struct ctl_pods *p;
     char *key;
-    char *pod_uid; /* "" when the pod is gone */
-    char *ip_uid;  /* of the MacvlanIP that is to be deleted */
+    char *pod_uid;  /* "" when the pod is gone */
+    char *ip_uid;   /* of the MacvlanIP that is to be deleted */
+    bool is_orphan; /* its StatefulSet is gone: the MacvlanIP is the pod's own */
     struct kube_call *call;
     struct work *prev, *next;
 };

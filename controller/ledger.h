@@ -87,7 +87,8 @@ struct ledger_intent *ledger_find_intent(const struct ledger *l, const char *pod
 /* Picks a pair and intends it for the pod, which has no intent. Errors as annot_pick. */
 int ledger_pick(struct ledger *l, struct ledger_net *net, const struct annot_request *r,
                 const struct ledger_intent *pod, struct annot_refusal *out_refusal);
-/* Intends a pair that somebody has: an earlier leader's intent. A pod that has an intent keeps it. */
+/* Intends a pair that somebody has: an earlier leader's intent, or what a living pod has on its
+ * interface. A pod that has an intent keeps it. */
 struct ledger_intent *ledger_intend(struct ledger *l, struct ledger_net *net,
                                     const struct ledger_intent *intent);
 void ledger_drop_intent(struct ledger *l, const char *pod_uid);
