@@ -4,6 +4,8 @@
 
 #include "buf.h"
 #include "http.h"
+#include "json.h"
+#include "kube/kube_hash.h"
 #include "kube/kube_loop.h"
 #include "kube/kube_stream.h"
 #include "log.h"
@@ -18,11 +20,22 @@
 #define PAGE 500
 #define PATH_MAX_LEN 16384
 #define READ_TIMEOUT_MS 60000
+#define UNSEEN_MS 10000 /* until the watch should have told */
 
 struct ctl_ips {
     struct ctl *c;
     struct kube_informer *informer;
     struct reading *readings;
+    struct unseen *unseen;
+    struct event *look;
+};
+
+/* One that the server has shown in an answer, and the watch not yet. */
+struct unseen {
+    struct ctl_ips *p;
+    char *uid, *key, *subnet;
+    struct kube_call *call;
+    UT_hash_handle hh;
 };
 
 static void *parse(void *arg, const cJSON *object)
@@ -45,6 +58,76 @@ static void put(struct ledger *ledger, const struct macvlanip *ip)
     ledger_put_ip(ledger, &entry);
 }
 
+/* --- those that the watch has not told of yet --- */
+
+static void forget_unseen(struct ctl_ips *p, const char *uid)
+{
+    struct unseen *u;
+
+    HASH_FIND_STR(p->unseen, uid, u);
+    if (!u)
+        return;
+    HASH_DEL(p->unseen, u);
+    kube_call_cancel(u->call);
+    free(u->uid);
+    free(u->key);
+    free(u->subnet);
+    free(u);
+}
+
+static void remember_unseen(struct ctl_ips *p, const struct macvlanip *ip)
+{
+    auto_free char *key = xasprintf("%s/%s", ip->namespace, ip->name);
+    const struct macvlanip *seen = ctl_ips_get(p, key);
+    struct unseen *u;
+
+    HASH_FIND_STR(p->unseen, ip->uid, u);
+    if (u || (seen && !strcmp(seen->uid, ip->uid)))
+        return;
+    u = xcalloc(1, sizeof(*u));
+    u->p = p;
+    u->uid = xstrdup(ip->uid);
+    u->key = take(key);
+    u->subnet = xstrdup(ip->subnet);
+    if (!p->unseen)
+        kube_timer_set(p->look, UNSEEN_MS);
+    HASH_ADD_KEYPTR(hh, p->unseen, u->uid, strlen(u->uid), u);
+}
+
+/* There: the watch will tell, or it goes before that, and we look again. */
+static void on_looked(void *arg, const struct kube_reply *reply)
+{
+    struct unseen *u = arg;
+    struct ctl_ips *p = u->p;
+    const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
+
+    u->call = NULL;
+    if (reply->status == -ENOENT || (reply->status == 0 && uid && strcmp(uid, u->uid) != 0)) {
+        ledger_remove_ip(p->c->ledger, u->uid, 0);
+        ctl_subnets_touch(p->c->subnets, u->subnet);
+        ctl_pods_add(p->c->pods, u->key);
+        forget_unseen(p, u->uid);
+    }
+}
+
+/* It came and went while nobody watched, or its answer came after the watch had told of its end. */
+static void on_look(void *arg)
+{
+    struct ctl_ips *p = arg;
+
+    for (struct unseen *u = p->unseen; u; u = u->hh.next) {
+        auto_free char *ns = NULL;
+        const char *name = ctl_split(u->key, &ns);
+        auto_free char *path =
+            xasprintf("/apis/macvlan.cluster.cattle.io/v1/namespaces/%s/macvlanips/%s", ns, name);
+
+        if (!u->call)
+            u->call = ctl_send(p->c, "GET", path, NULL, on_looked, u);
+    }
+    if (p->unseen)
+        kube_timer_set(p->look, UNSEEN_MS);
+}
+
 void ctl_ips_put(struct ctl_ips *p, const cJSON *object)
 {
     struct macvlanip *ip;
@@ -52,8 +135,11 @@ void ctl_ips_put(struct ctl_ips *p, const cJSON *object)
     if (macvlanip_parse(object, &ip, NULL) < 0)
         return;
     put(p->c->ledger, ip);
+    remember_unseen(p, ip);
     macvlanip_free(ip);
 }
+
+/* --- what is watched --- */
 
 /* What is left of the time that an address rests, for one whose object had to go early. */
 static int64_t rests_until(const struct macvlanip *ip)
@@ -82,6 +168,7 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
     struct ctl_ips *p = arg;
     const struct macvlanip *was = before, *is = now;
 
+    forget_unseen(p, is ? is->uid : was->uid);
     if (is) {
         put(p->c->ledger, is);
     } else {
@@ -231,6 +318,7 @@ struct ctl_ips *ctl_ips_new(struct ctl *c)
 
     p->c = c;
     p->informer = ctl_informer(c, MACVLANIPS, NULL, &ops, p);
+    p->look = kube_timer_new(c->base, on_look, p);
     return p;
 }
 
@@ -242,6 +330,9 @@ void ctl_ips_free(struct ctl_ips *p)
         p->readings->done = NULL;
         end_reading(p->readings, NULL);
     }
+    while (p->unseen)
+        forget_unseen(p, p->unseen->uid);
+    kube_timer_free(p->look);
     kube_informer_free(p->informer);
     free(p);
 }
