@@ -1,8 +1,9 @@
 #pragma once
 /*
  * A set of addresses as intervals in a balanced tree: neighbours merge, so that a whole network is
- * one node, and every operation on one address takes O(log n) of the intervals. The numbers are
- * those of ip.h; which family they belong to is the caller's business.
+ * one of them, and every operation on one address takes O(log n) of the intervals, each of which
+ * takes 9 bytes, or 18 in the worst case. The numbers are those of ip.h; which family they belong
+ * to is the caller's business.
  */
 #include "ip.h"
 
@@ -10,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct ipset_span;
-RB_HEAD(ipset_tree, ipset_span);
+struct ipset_leaf;
+RB_HEAD(ipset_tree, ipset_leaf);
 
 struct ipset {
     struct ipset_tree tree;

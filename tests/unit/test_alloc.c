@@ -308,20 +308,45 @@ static void large_networks_cost_the_same(void **state)
     }
 }
 
-/* The worst case for intervals: every second address. */
+/* The worst case for intervals: every second address, in an order that is up, down or mixed. */
 static void fills_many_holes(void **state)
 {
     auto_subnet struct subnet *s = subnet("10.0.0.0/8", "", false);
-    struct alloc *a = alloc_new(s);
     struct ip_addr got, first = addr("10.0.0.3");
 
     (void)state;
+    for (unsigned order = 0; order < 3; order++) {
+        size_t before = mallinfo2().uordblks;
+        struct alloc *a = alloc_new(s);
+
+        for (unsigned i = 0; i < MANY; i += 2) {
+            unsigned at = order == 0 ? i : order == 1 ? MANY - 2 - i : i * 7919 % MANY;
+
+            assert_int_equal(alloc_claim(a, (struct ip_addr){AF_INET, first.value + at}, false),
+                             ALLOC_OK);
+        }
+        assert_true(mallinfo2().uordblks < before + MEMORY_MAX);
+        for (unsigned i = 0; i < MANY; i += 2)
+            assert_true(alloc_claim_lowest(a, &got) && got.value == first.value + i - 1);
+        assert_true(alloc_claim_lowest(a, &got) && got.value == first.value + MANY - 1);
+        alloc_free(a);
+    }
+}
+
+/* As many used as in the worst case, and every second one let go. */
+static void lets_go_of_every_second(void **state)
+{
+    auto_subnet struct subnet *s = subnet("10.0.0.0/8", "", false);
+    size_t before = mallinfo2().uordblks;
+    struct alloc *a = alloc_new(s);
+    struct ip_addr got;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++)
+        assert_true(alloc_claim_lowest(a, &got));
     for (unsigned i = 0; i < MANY; i += 2)
-        assert_int_equal(alloc_claim(a, (struct ip_addr){AF_INET, first.value + i}, false),
-                         ALLOC_OK);
-    for (unsigned i = 0; i < MANY; i += 2)
-        assert_true(alloc_claim_lowest(a, &got) && got.value == first.value + i - 1);
-    assert_true(alloc_claim_lowest(a, &got) && got.value == first.value + MANY - 1);
+        alloc_release(a, (struct ip_addr){AF_INET, got.value - i}, 0);
+    assert_true(mallinfo2().uordblks < before + MEMORY_MAX);
     alloc_free(a);
 }
 
@@ -446,7 +471,8 @@ int main(void)
         cmocka_unit_test(counts_reservations),    cmocka_unit_test(waits_before_reuse),
         cmocka_unit_test(follows_another_spec),   cmocka_unit_test(adopts_whatever_is_there),
         cmocka_unit_test(gives_all_of_a_network), cmocka_unit_test(large_networks_cost_the_same),
-        cmocka_unit_test(fills_many_holes),       cmocka_unit_test(agrees_with_a_model),
+        cmocka_unit_test(fills_many_holes),       cmocka_unit_test(lets_go_of_every_second),
+        cmocka_unit_test(agrees_with_a_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,12 +188,46 @@ static void agrees_with_a_bitmap(void **state)
     ipset_release(&s);
 }
 
+/* The same, with places that lie up to the whole space apart. */
+static void agrees_with_a_bitmap_far_apart(void **state)
+{
+    static bool bitmap[SPACE];
+    const ip_num step = TOP / SPACE;
+    uint64_t seed = 20190528;
+    struct ipset s;
+
+    (void)state;
+    ipset_init(&s);
+    for (unsigned round = 0; round < 20000; round++) {
+        unsigned first = next_random(&seed, SPACE), last = first + next_random(&seed, 5);
+        bool is_added = next_random(&seed, 2);
+        ip_num from, to, width;
+
+        last = last < SPACE ? last : SPACE - 1;
+        /* Whole steps, or only the first numbers of each. */
+        width = round / 5000 % 2 ? step : 1000;
+        for (unsigned i = first; i <= last; i++) {
+            from = step * i;
+            to = from + width - 1;
+            if (is_added)
+                ipset_add(&s, from, to);
+            else
+                ipset_remove(&s, from, from + step - 1);
+            bitmap[i] = is_added;
+        }
+        for (unsigned i = 0; i < SPACE; i++)
+            assert_int_equal(ipset_has(&s, step * i + 999), bitmap[i]);
+    }
+    ipset_release(&s);
+    assert_int_equal(s.n_spans, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adds_and_merges),      cmocka_unit_test(removes_shrinks_and_splits),
         cmocka_unit_test(works_at_both_ends),   cmocka_unit_test(finds_gaps),
-        cmocka_unit_test(agrees_with_a_bitmap),
+        cmocka_unit_test(agrees_with_a_bitmap), cmocka_unit_test(agrees_with_a_bitmap_far_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
