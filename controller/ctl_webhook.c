@@ -149,8 +149,8 @@ static int check_ip(void *arg, const struct subnet *s, struct ip_addr ip,
 {
     const struct ctl_webhook *w = arg;
     const struct ledger_net *net = ledger_find_subnet(w->c->ledger, s->name);
-    /* Whether the owner itself has reserved it belongs here, once reservations are made. */
-    struct annot_source from = {.alloc = ledger_alloc(net), .may_take_reserved = false};
+    /* Two templates may name one address: of a workload that is stopped while the other runs. */
+    struct annot_source from = {.alloc = ledger_alloc(net), .may_take_reserved = true};
 
     if (alloc_check(from.alloc, ip, from.may_take_reserved) == ALLOC_USED &&
         is_address_of(w, s, ip, owner))

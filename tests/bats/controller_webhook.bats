@@ -3,6 +3,7 @@
 # network behind a Service here; as an ExternalName it leads to loopback, and everything else about
 # it, the names in the certificate above all, is as on a site.
 # timeout: 900
+# shellcheck disable=SC2154
 
 load helper
 load controller
@@ -430,7 +431,7 @@ standby_refuses() {
     begin
     part ca.crt >ca.pem
     curl -s --cacert ca.pem --resolve "$name:$port:127.0.0.1" -o /dev/null -w '%{num_connects} %{time_total}\n' \
-        "https://$name:$port/validate?[1-80]" >times
+        "https://$name:$port/validate?[1-80]" >"times"
     assert_equal "$(tail -n 20 times | cut -d ' ' -f 1 | sort -u)" 0
     tail -n 20 times | awk 'NR == 1 || $2 < least { least = $2 } END { print least; exit least > 0.03 }'
 }
