@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum macvlan_mode { MACVLAN_BRIDGE, MACVLAN_PRIVATE, MACVLAN_VEPA, MACVLAN_PASSTHRU };
+enum wanted_mode { MACVLAN_BRIDGE, MACVLAN_PRIVATE, MACVLAN_VEPA, MACVLAN_PASSTHRU };
 
 struct wanted_route {
     struct ip_net dst;
@@ -21,7 +21,7 @@ struct wanted_route {
 struct wanted {
     char *master;  /* the host's NIC */
     unsigned vlan; /* 0: none */
-    enum macvlan_mode mode;
+    enum wanted_mode mode;
     unsigned mtu; /* 0: that of what it stands on */
     bool has_mac; /* false: the kernel's choice */
     struct ip_mac mac;
