@@ -36,8 +36,13 @@ int ip_parse(const char *text, struct ip_addr *out)
 
     if (inet_pton(family, text, bytes) != 1)
         return -EINVAL;
-    *out = (struct ip_addr){.family = family, .value = value_of(bytes, bits_of(family) / 8)};
+    *out = ip_from_bytes(family, bytes);
     return 0;
+}
+
+struct ip_addr ip_from_bytes(int family, const uint8_t *bytes)
+{
+    return (struct ip_addr){.family = family, .value = value_of(bytes, bits_of(family) / 8)};
 }
 
 size_t ip_bytes(struct ip_addr a, uint8_t out[16])

@@ -38,6 +38,8 @@ const char *ip_format(struct ip_addr a, char out[IP_TEXT_SIZE]);
 const char *ip_label(struct ip_addr a, char out[IP_LABEL_SIZE]);
 /* Bytes in network order: how many (4 or 16) are written. */
 size_t ip_bytes(struct ip_addr a, uint8_t out[16]);
+/* The opposite: 4 bytes for AF_INET, 16 for AF_INET6. */
+struct ip_addr ip_from_bytes(int family, const uint8_t *bytes);
 
 /* By family, then value: less, equal or greater than 0. */
 int ip_compare(struct ip_addr a, struct ip_addr b);
