@@ -93,10 +93,14 @@ static int add(struct podif_job *j, const struct nlroute *route, struct err **e)
 {
     auto_err struct err *why = NULL;
     char text[PODIF_ROUTE_TEXT];
-    int r = nlroute_add(j->pod, route, is_onlink(j, route), &why);
+    unsigned flags = is_onlink(j, route) ? NLROUTE_ONLINK : 0;
+    int r = nlroute_add(j->pod, route, flags, &why);
 
     if (r == -EEXIST && is_there(j, route))
         return 0;
+    /* What the subnet says comes before what the pod had. */
+    if (r == -EEXIST)
+        r = nlroute_add(j->pod, route, flags | NLROUTE_IN_FRONT, &why);
     if (r < 0)
         return err_set(e, r, "cannot add route %s: %s", podif_route_text(route, text), why->msg);
     remember(j, &(struct podif_change){.route = *route});

@@ -135,15 +135,18 @@ static int fail(const struct answer *a, struct err **e)
 static int exchange(struct nl_sock *s, struct nl_msg *m, struct answer *a, bool until_done,
                     struct err **e)
 {
-    int r = nl_send_auto(s, m);
+    int r;
 
+    errno = 0;
+    r = nl_send_auto(s, m);
+    if (r < 0)
+        return err_set(e, errno ? -errno : -EIO, "cannot ask the kernel: %s", nl_geterror(r));
     (void)nl_socket_modify_err_cb(s, NL_CB_CUSTOM, on_error, a);
     (void)nl_socket_modify_cb(s, NL_CB_ACK, NL_CB_CUSTOM, on_ack, a);
     (void)nl_socket_modify_cb(s, NL_CB_VALID, NL_CB_CUSTOM, on_valid, a);
-    if (r >= 0)
-        do
-            r = nl_recvmsgs_default(s);
-        while (r >= 0 && until_done && !a->is_done);
+    do
+        r = nl_recvmsgs_default(s);
+    while (r >= 0 && until_done && !a->is_done);
     if (a->error)
         return fail(a, e);
     if (r == -NLE_DUMP_INTR)

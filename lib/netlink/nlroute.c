@@ -103,16 +103,18 @@ static struct nl_msg *message(int type, int flags, const struct nlroute *route, 
     return m;
 }
 
-/* Without EXCL a new IPv4 route stands in front of the others, a new IPv6 one among them. */
-static int flags_of(int family)
+/* Without EXCL a new IPv4 route stands in front of the others, a new IPv6 one among them as one
+ * more next hop. */
+static int flags_of(int family, bool in_front)
 {
-    return NLM_F_CREATE | (family == AF_INET6 ? NLM_F_EXCL : 0);
+    return NLM_F_CREATE | (in_front && family == AF_INET ? 0 : NLM_F_EXCL);
 }
 
-int nlroute_add(struct nl_sock *s, const struct nlroute *route, bool is_onlink, struct err **e)
+int nlroute_add(struct nl_sock *s, const struct nlroute *route, unsigned flags, struct err **e)
 {
     auto_nlmsg struct nl_msg *m =
-        message(RTM_NEWROUTE, flags_of(route->dst.addr.family), route, is_onlink);
+        message(RTM_NEWROUTE, flags_of(route->dst.addr.family, flags & NLROUTE_IN_FRONT), route,
+                flags & NLROUTE_ONLINK);
 
     return nlreq_call(s, m, e);
 }
@@ -155,7 +157,7 @@ int nlroute_put(struct nl_sock *s, const struct nlroute *route, const struct ip_
                 struct err **e)
 {
     auto_nlmsg struct nl_msg *m =
-        replay(RTM_NEWROUTE, flags_of(route->dst.addr.family), route, dst);
+        replay(RTM_NEWROUTE, flags_of(route->dst.addr.family, true), route, dst);
 
     return nlreq_call(s, m, e);
 }

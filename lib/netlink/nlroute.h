@@ -28,10 +28,14 @@ struct nlroutes {
 int nlroute_list(struct nl_sock *s, struct nlroutes *out, struct err **e);
 void nlroutes_release(struct nlroutes *l);
 
-/* Of `dst` only the network counts. `is_onlink`: the gateway need not be in a network of the link.
- * -EEXIST: there is one for that destination (IPv4: exactly this one, else ours is put in front).
- */
-int nlroute_add(struct nl_sock *s, const struct nlroute *route, bool is_onlink, struct err **e);
+enum {
+    NLROUTE_ONLINK = 1,   /* the gateway need not be in a network of the link */
+    NLROUTE_IN_FRONT = 2, /* IPv4: before others for that destination, which then rest */
+};
+
+/* Of `dst` only the network counts. -EEXIST: there is one for that destination, or with IN_FRONT
+ * exactly this one. */
+int nlroute_add(struct nl_sock *s, const struct nlroute *route, unsigned flags, struct err **e);
 /* Exactly that route, which was read or is one that was added; with `dst` what nlroute_put made of
  * it. -ESRCH: there is none. */
 int nlroute_del(struct nl_sock *s, const struct nlroute *route, const struct ip_net *dst,
