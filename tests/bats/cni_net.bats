@@ -331,7 +331,7 @@ fault() {
     pod p
     give_eth0 "$p" 10.42.3.1
     before=$(state_of "$p")
-    asked=(id=c1 master=eth0 addr=10.1.0.5/24 6to4 gw=10.1.0.1 default service=10.43.0.0/16 route=10.9.0.0/16,10.42.3.1,eth0)
+    asked=(id=c1 master=eth0 addr=10.1.0.5/24 6to4 gw=10.1.0.1 default service=10.43.0.0/16 "route=10.9.0.0/16,10.42.3.1,eth0")
     ip -n "$host" link set eth0 promisc on
     for ((n = 1; ; n++)); do
         fault error=EPERM $n

@@ -184,9 +184,9 @@ used_ones_stay() {
     sweep 0 0
     ip link del inner
     # An ADD that has just looked at it.
-    mkfifo hold
-    "$tool" hold "locks=$locks" master=eth0 vlan=100 <hold >held &
-    exec 7>hold
+    mkfifo hold-on
+    "$tool" hold "locks=$locks" master=eth0 vlan=100 <hold-on >held &
+    exec 7>hold-on
     until [ -s held ]; do busybox sleep 0.1; done
     sweep 0 0
     exec 7>&-

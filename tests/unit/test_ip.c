@@ -117,6 +117,10 @@ static void gives_bytes_in_network_order(void **state)
     assert_memory_equal(bytes, "\x0a\x01\x02\x03", 4);
     assert_int_equal(ip_bytes(addr("fd00:102::304"), bytes), 16);
     assert_memory_equal(bytes, v6, 16);
+    assert_int_equal(ip_compare(ip_from_bytes(AF_INET6, bytes), addr("fd00:102::304")), 0);
+    assert_int_equal(ip_compare(ip_from_bytes(AF_INET, (const uint8_t *)"\x0a\x01\x02\x03"),
+                                addr("10.1.2.3")),
+                     0);
 }
 
 static void compares_and_adds(void **state)
