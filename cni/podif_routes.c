@@ -17,9 +17,10 @@ const char *podif_route_text(const struct nlroute *route, char out[PODIF_ROUTE_T
     return out;
 }
 
+/* "eth1" is what the macvlan is called in a subnet's routes, whatever the pod calls it. */
 static bool is_own(const struct podif_id *id, const struct wanted_route *wanted)
 {
-    return !wanted->iface || !strcmp(wanted->iface, id->ifname);
+    return !wanted->iface || !strcmp(wanted->iface, id->ifname) || !strcmp(wanted->iface, "eth1");
 }
 
 int podif_route(struct nl_sock *pod, const struct podif_id *id, const struct wanted *w,

@@ -19,19 +19,34 @@
 /* Somebody else may make or remove the device, or the master, while we look. */
 #define TRIES 5
 
-void vlandev_name(const char *master, unsigned vlan, char out[IFNAMSIZ])
+static void short_name(const char *prefix, const char *master, unsigned vlan, char out[IFNAMSIZ])
 {
     char digest[DIGEST_SIZE];
 
-    if (snprintf(out, IFNAMSIZ, "%s.%u", master, vlan) < IFNAMSIZ)
-        return;
     hash_digest(master, strlen(master), digest);
-    (void)snprintf(out, IFNAMSIZ, "fn%.8s.%u", digest_hex(digest), vlan);
+    (void)snprintf(out, IFNAMSIZ, "%s%.8s.%u", prefix, digest_hex(digest), vlan);
 }
 
-bool vlandev_is_ours(const struct nllink *link)
+void vlandev_name(const char *master, unsigned vlan, char out[IFNAMSIZ])
 {
-    return !strcmp(link->kind, "vlan") && !strcmp(link->alias, VLANDEV_ALIAS);
+    if (snprintf(out, IFNAMSIZ, "%s.%u", master, vlan) >= IFNAMSIZ)
+        short_name("fn", master, vlan, out);
+}
+
+/* A link cannot be made with an alias. So that none is ours and does not say so, it has another
+ * name until it gets the final one and the alias with one message. */
+static bool is_half_made(const struct nllink *link, const char *master)
+{
+    char name[IFNAMSIZ];
+
+    short_name("ft", master, link->vlan_id, name);
+    return !strcmp(link->name, name);
+}
+
+bool vlandev_is_ours(const struct nllink *link, const char *master)
+{
+    return !strcmp(link->kind, "vlan") &&
+           (!strcmp(link->alias, VLANDEV_ALIAS) || is_half_made(link, master));
 }
 
 /* --- the lock --- */
@@ -153,6 +168,28 @@ int vlandev_find(struct nl_sock *s, const char *master, unsigned vlan, struct nl
 
 /* --- making --- */
 
+static int fail_making(const struct nllink *master, unsigned vlan, int status,
+                       const struct err *why, struct err **e)
+{
+    if (status == -EOPNOTSUPP)
+        return err_set(e, status, "this kernel has no VLANs: load the module 8021q");
+    return err_set(e, status, "cannot make VLAN %u of '%s': %s%s", vlan, master->name,
+                   err_text(why), status == -EEXIST ? " (maybe in another network namespace)" : "");
+}
+
+static int finish(struct nl_sock *s, const struct nllink *master, unsigned vlan,
+                  const struct nllink *made, struct err **e)
+{
+    char name[IFNAMSIZ];
+    struct nllink_change c = {.name = name, .alias = VLANDEV_ALIAS, .is_up = true};
+    auto_err struct err *why = NULL;
+    int r;
+
+    vlandev_name(master->name, vlan, name);
+    r = nllink_set(s, made->index, &c, &why);
+    return r < 0 ? fail_making(master, vlan, r, why, e) : 0;
+}
+
 static int make(struct nl_sock *s, const struct nllink *master, unsigned vlan, struct err **e)
 {
     auto_err struct err *why = NULL;
@@ -160,19 +197,11 @@ static int make(struct nl_sock *s, const struct nllink *master, unsigned vlan, s
     char name[IFNAMSIZ];
     int r;
 
-    vlandev_name(master->name, vlan, name);
+    short_name("ft", master->name, vlan, name);
     r = nllink_add_vlan(s, name, master->index, vlan, &why);
-    if (r == -EOPNOTSUPP)
-        return err_set(e, r, "this kernel has no VLANs: load the module 8021q");
     if (r == 0)
         r = nllink_get(s, name, &made, &why);
-    if (r == 0)
-        r = nllink_set(s, made.index,
-                       &(struct nllink_change){.alias = VLANDEV_ALIAS, .is_up = true}, &why);
-    if (r < 0)
-        return err_set(e, r, "cannot make '%s', VLAN %u of '%s': %s%s", name, vlan, master->name,
-                       err_text(why), r == -EEXIST ? " (maybe in another network namespace)" : "");
-    return 0;
+    return r < 0 ? fail_making(master, vlan, r, why, e) : finish(s, master, vlan, &made, e);
 }
 
 /* One look, and what it calls for. -EAGAIN: it has been made, look again. -EEXIST and -ENODEV may
@@ -183,16 +212,17 @@ static int find_or_make(struct nl_sock *s, const struct nllink *master, unsigned
     auto_err struct err *why = NULL;
     int r = find(s, master, vlan, by_tag, out, e);
 
-    if (r == -ENODEV) {
+    if (r == -ENODEV)
         r = make(s, master, vlan, e);
-        return r < 0 ? r : -EAGAIN;
-    }
-    if (r < 0 || out->flags & IFF_UP)
+    else if (r == 0 && is_half_made(out, master->name))
+        r = finish(s, master, vlan, out, e);
+    else if (r < 0 || out->flags & IFF_UP)
         return r;
-    r = nllink_set(s, out->index, &(struct nllink_change){.is_up = true}, &why);
-    if (r < 0)
-        return err_set(e, r, "cannot bring up '%s': %s", out->name, err_text(why));
-    return 0;
+    else
+        r = nllink_set(s, out->index, &(struct nllink_change){.is_up = true}, &why);
+    if (why)
+        return err_set(e, r, "cannot bring up '%s': %s", out->name, why->msg);
+    return r < 0 ? r : -EAGAIN;
 }
 
 static int get_device(struct nl_sock *s, const struct nllink *master, unsigned vlan,
@@ -215,8 +245,7 @@ static int get_device(struct nl_sock *s, const struct nllink *master, unsigned v
         was_taken = was_taken || r == -EEXIST;
     }
     if (r == -EAGAIN)
-        return err_set(e, -ENODEV, "VLAN %u of '%s' vanishes as soon as it is made", vlan,
-                       master->name);
+        return err_set(e, -ENODEV, "VLAN %u of '%s' does not stay up", vlan, master->name);
     return err_set(e, r, "%s", err_text(why));
 }
 

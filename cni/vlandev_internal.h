@@ -7,5 +7,5 @@
  * others. */
 int vlandev_lock(const char *locks, const char *name, int how, int *out_fd, struct err **e);
 void vlandev_lock_path(const char *locks, const char *name, char **out_path);
-/* True for a VLAN device with our mark. */
-bool vlandev_is_ours(const struct nllink *link);
+/* True for a VLAN device with our mark, or on its way to it. */
+bool vlandev_is_ours(const struct nllink *link, const char *master);

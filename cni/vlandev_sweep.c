@@ -32,7 +32,7 @@ int vlandev_list(struct nl_sock *s, struct vlandev_made **out, size_t *out_count
         return r;
     for (size_t i = 0; i < n; i++) {
         const struct nllink *master = indexed(links, n, links[i].lower);
-        if (!vlandev_is_ours(&links[i]) || !master || links[i].is_lower_elsewhere)
+        if (!master || links[i].is_lower_elsewhere || !vlandev_is_ours(&links[i], master->name))
             continue;
         array_grow(made, count);
         made[count] = (struct vlandev_made){.vlan = links[i].vlan_id,
@@ -107,21 +107,26 @@ static bool is_free(struct nl_sock *s, const struct nllink *d, int *out_probe)
     return true;
 }
 
+struct sweep {
+    struct nl_sock *s;
+    const char *locks;
+    int64_t idle_ms;
+    struct nllink *links;
+    size_t n;
+};
+
 /* 1: removed. */
-static int sweep_one(struct nl_sock *s, const char *locks, const struct nllink *d,
-                     const struct nllink *links, size_t n, int64_t idle_ms, struct err **e)
+static int sweep_one(const struct sweep *w, const struct nllink *d, const char *master,
+                     struct err **e)
 {
     auto_close int lock = -1;
     auto_free char *path = NULL;
     auto_err struct err *why = NULL;
-    const struct nllink *master = indexed(links, n, d->lower);
     char name[IFNAMSIZ];
     int probe = 0, r;
 
-    if (!master)
-        return 0;
-    vlandev_name(master->name, d->vlan_id, name);
-    r = vlandev_lock(locks, name, LOCK_EX | LOCK_NB, &lock, e);
+    vlandev_name(master, d->vlan_id, name);
+    r = vlandev_lock(w->locks, name, LOCK_EX | LOCK_NB, &lock, e);
     if (r == -EWOULDBLOCK) {
         err_free(*e);
         *e = NULL;
@@ -129,20 +134,20 @@ static int sweep_one(struct nl_sock *s, const char *locks, const struct nllink *
     }
     if (r < 0)
         return r;
-    if (has_visible_user(s, d, links, n) || !is_free(s, d, &probe)) {
+    if (has_visible_user(w->s, d, w->links, w->n) || !is_free(w->s, d, &probe)) {
         (void)futimens(lock, NULL);
         return 0;
     }
-    if (idle_ms_of(lock) < idle_ms) {
-        (void)nllink_del(s, probe, NULL);
+    if (idle_ms_of(lock) < w->idle_ms) {
+        (void)nllink_del(w->s, probe, NULL);
         return 0;
     }
-    r = nllink_del(s, d->index, &why);
+    r = nllink_del(w->s, d->index, &why);
     if (r < 0) {
-        (void)nllink_del(s, probe, NULL);
+        (void)nllink_del(w->s, probe, NULL);
         return err_set(e, r, "cannot remove '%s': %s", d->name, err_text(why));
     }
-    vlandev_lock_path(locks, name, &path);
+    vlandev_lock_path(w->locks, name, &path);
     (void)unlink(path);
     return 1;
 }
@@ -151,17 +156,18 @@ int vlandev_sweep(struct nl_sock *s, const char *locks, int64_t idle_ms, struct 
 {
     auto_free struct nllink *links = NULL;
     auto_err struct err *first = NULL;
-    int removed = 0, r;
-    size_t n = 0;
+    struct sweep w = {.s = s, .locks = locks, .idle_ms = idle_ms};
+    int removed = 0, r = nllink_list(s, &links, &w.n, e);
 
-    r = nllink_list(s, &links, &n, e);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < n; i++) {
+    w.links = links;
+    for (size_t i = 0; i < w.n; i++) {
         auto_err struct err *why = NULL;
-        if (!vlandev_is_ours(&links[i]))
+        const struct nllink *master = indexed(links, w.n, links[i].lower);
+        if (!master || links[i].is_lower_elsewhere || !vlandev_is_ours(&links[i], master->name))
             continue;
-        r = sweep_one(s, locks, &links[i], links, n, idle_ms, &why);
+        r = sweep_one(&w, &links[i], master->name, &why);
         if (r > 0)
             removed++;
         else if (r < 0 && !first)

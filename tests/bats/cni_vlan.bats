@@ -8,7 +8,7 @@ load helper
 . "$REPO_ROOT/tests/lab/guest.bash"
 
 setup_file() {
-    need linux.uml mkfs.ext4 busybox tcpdump
+    need linux.uml mkfs.ext4 busybox tcpdump strace
     lab_init "$$"
 }
 

@@ -172,6 +172,44 @@ unused_ones_go() {
     equal "$(ip -br link | grep -c '^fn')" 0 'what the probe left'
 }
 
+# traced HOW ARG...: cni_net under strace, which does that to a message to the kernel.
+traced() {
+    strace -f -qqq -e trace=sendmsg -e "inject=sendmsg:$1" -o trace "$tool" "${@:2}" "locks=$locks"
+}
+
+killed_anywhere() {
+    local n=0 status=1
+    while [ "$status" -ne 0 ]; do
+        n=$((n + 1)) status=0
+        traced "signal=KILL:when=$n" add netns=/run/netns/a id=a master=eth0 vlan=400 addr=10.1.0.5/24 || status=$?
+        "$tool" del netns=/run/netns/a id=a >/dev/null
+        # Another's call finishes what was begun.
+        if [ $((n % 2)) -eq 0 ]; then
+            add b master=eth0 vlan=400 addr=10.1.0.6/24
+            equal "${said%% *}" eth0.400
+            del b
+        fi
+        "$tool" sweep "locks=$locks" idle_ms=0 >/dev/null
+        equal "$(ip -d link | grep -c 'vlan protocol')" 0 "VLAN devices after a kill at message $n"
+    done
+    [ "$n" -gt 8 ] || fail "only $n messages"
+}
+
+# The device is removed by hand after it was found, before the macvlan is made on it.
+removed_in_between() {
+    local job
+    add a master=eth0 vlan=100 addr=10.1.0.5/24
+    del a
+    rm -f trace
+    traced delay_enter=10000000:when=3 add netns=/run/netns/a id=a master=eth0 vlan=100 addr=10.1.0.5/24 >said 2>&1 &
+    job=$!
+    until [ -e trace ] && [ "$(grep -c ' = ' trace)" -ge 2 ]; do busybox sleep 0.1; done
+    ip link del eth0.100
+    wait "$job" || fail "$(cat said)"
+    shows eth0.100 ',UP,'
+    del a
+}
+
 used_ones_stay() {
     ip addr add 10.9.9.9/24 dev eth0.100
     sweep 0 0
@@ -252,6 +290,8 @@ devices)
     ;;
 sweep)
     unused_ones_go
+    killed_anywhere
+    removed_in_between
     used_ones_stay
     after_a_flap
     ;;
