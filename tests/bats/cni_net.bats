@@ -160,6 +160,17 @@ knows() {
     done
 }
 
+@test "an IPv6 address is announced by us too, since not every kernel does it" {
+    pod p && pod q
+    add "$p" id=c1 master=eth0 addr=fd00::5/64 mac=02:00:00:00:00:0a
+    reaches "$wire" fd00::5
+    plugin del "$p" id=c1
+    fault openat error=EACCES -P /proc/sys/net/ipv6/conf/eth1/ndisc_notify
+    add "$q" id=c2 master=eth0 addr=fd00::5/64 mac=02:00:00:00:00:0b
+    assert_contains "cannot write '/proc/sys/net/ipv6/conf/eth1/ndisc_notify': Permission denied" stderr
+    wait_until knows 02:00:00:00:00:0b fd00::5
+}
+
 @test "the probe names who has the address, and leaves nothing" {
     pod p && pod q
     mac=$(link_of "$wire" n0 .address)
@@ -322,11 +333,11 @@ knows() {
     assert_equal "$(state_of "$p")" "$before"
 }
 
-# fault WHAT N: cni_net under strace, which does that to its Nth message to the kernel. (The sanitizer
-# of leaks does not work there.)
+# fault CALL WHAT [OPTION...]: cni_net under strace, which does that to its system calls of that name.
+# (The sanitizer of leaks does not work there.)
 fault() {
     export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
-    TRACE=(strace -f -qqq -e trace=sendmsg -e "inject=sendmsg:$1:when=$2" -o /dev/null)
+    TRACE=(strace -f -qqq -e "trace=$1" -e "inject=$1:$2" -o /dev/null "${@:3}")
 }
 
 @test "refused or killed at any message to the kernel" {
@@ -336,7 +347,7 @@ fault() {
     asked=(id=c1 master=eth0 addr=10.1.0.5/24 6to4 gw=10.1.0.1 default service=10.43.0.0/16 "route=10.9.0.0/16,10.42.3.1,eth0")
     ip -n "$host" link set eth0 promisc on
     for ((n = 1; ; n++)); do
-        fault error=EPERM $n
+        fault sendmsg error=EPERM:when=$n
         plugin add "$p" "${asked[@]}"
         [ "$status" -ne 0 ] || break
         assert_status 1
@@ -349,7 +360,7 @@ fault() {
         ip -n "$p" addr flush dev eth0
         ip -n "$p" addr add 10.42.3.7/24 dev eth0
         ip -n "$p" route add default via 10.42.3.1 dev eth0
-        fault signal=KILL $n
+        fault sendmsg signal=KILL:when=$n
         plugin add "$p" "${asked[@]}"
         TRACE=()
         [ "$status" -ne 0 ] || break
