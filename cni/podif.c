@@ -248,8 +248,13 @@ static struct addrprobe probe_of(const struct podif_job *j, struct ip_addr addr)
 static int bring_up(struct podif_job *j, struct err **e)
 {
     auto_err struct err *why = NULL;
+    char mac[IP_MAC_TEXT_SIZE];
     int r = nllink_set(j->pod, j->link.index, &(struct nllink_change){.is_up = true}, &why);
 
+    /* EBUSY up to 5.16. */
+    if (r == -EADDRINUSE || r == -EBUSY)
+        return err_set(e, r, "cannot bring up '%s': MAC %s is in use already on '%s'",
+                       j->id->ifname, ip_mac_format(j->link.mac, ':', mac), j->parent.name);
     return r < 0 ? err_set(e, r, "cannot bring up '%s': %s", j->id->ifname, why->msg) : 0;
 }
 

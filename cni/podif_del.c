@@ -43,7 +43,7 @@ int podif_del(const struct podif_id *id, struct err **e)
     auto_nlsock struct nl_sock *pod = NULL;
     auto_err struct err *why = NULL;
     char name[IFNAMSIZ];
-    int r, half;
+    int r;
 
     if (!id->netns || !*id->netns)
         return 0;
@@ -58,10 +58,11 @@ int podif_del(const struct podif_id *id, struct err **e)
     r = netns_socket(&ns, &pod, e);
     if (r < 0)
         return r;
-    podif_temporary_name(id->container, id->ifname, name);
     r = remove_named(pod, id->ifname, id->container, e);
-    half = r < 0 ? r : remove_named(pod, name, id->container, e);
-    return half < 0 ? half : r || half;
+    if (r)
+        return r;
+    podif_temporary_name(id->container, id->ifname, name);
+    return remove_named(pod, name, id->container, e);
 }
 
 static bool is_valid(const struct nllink *link, const struct podif_attachment *valid,

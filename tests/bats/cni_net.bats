@@ -212,6 +212,16 @@ knows() {
     assert_equal "$(ip -n "$q" -j link | jq -r '[.[].ifname] | join(" ")')" 'lo eth0'
 }
 
+@test "two pods cannot have one MAC on one master" {
+    pod p && pod q
+    add "$p" id=c1 master=eth0 addr=10.1.0.5/24 mac=02:00:00:00:00:0a
+    for options in probes=0 probes=1; do
+        refused "$q" EADDRINUSE "cannot bring up 'eth1': MAC 02:00:00:00:00:0a is in use already on 'eth0'" \
+            id=c2 master=eth0 addr=10.1.0.6/24 mac=02:00:00:00:00:0a $options
+        refute ip -n "$q" link show eth1
+    done
+}
+
 @test "MTU: the master's, a smaller one, never a larger one" {
     pod p
     add "$p" id=c1 master=eth0 addr=10.1.0.5/24 mtu=1400
