@@ -156,7 +156,7 @@ asan:
 cover:
 	$(Q)tests/lab/packages.sh build check cover
 	$(Q)$(SUB) O=$(O)/cover COVER=1 check
-	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/ --filter controller/
+	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/ --filter controller/ --filter cni/
 
 ## fuzz        every fuzzer for FUZZ_SECONDS (30), from a copy of its corpus; findings stay in O
 fuzz:

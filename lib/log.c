@@ -13,6 +13,7 @@ static enum log_level max_level = LOG_INFO;
 static bool is_json;
 static void (*hook_before)(void);
 static void (*hook_after)(void);
+static void (*line_sink)(enum log_level level, const char *text);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void log_set_level(enum log_level level)
@@ -36,6 +37,23 @@ void log_set_hooks(void (*before)(void), void (*after)(void))
     hook_after = after;
 }
 
+void log_set_sink(void (*sink)(enum log_level level, const char *text))
+{
+    line_sink = sink;
+}
+
+const char *log_time(char out[LOG_TIME_SIZE])
+{
+    struct timespec now;
+    struct tm tm;
+    char seconds[24];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+    (void)snprintf(out, LOG_TIME_SIZE, "%s.%03ldZ", seconds, now.tv_nsec / 1000000 % 1000);
+    return out;
+}
+
 /* Messages may quote what came from outside; a terminal must not take orders from it. */
 static void blank_controls(char *text)
 {
@@ -49,14 +67,9 @@ static char *json_line(enum log_level level, const char *text)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     auto_json cJSON *line = cJSON_CreateObject();
-    struct timespec now;
-    struct tm tm;
-    char seconds[32], stamp[48];
+    char stamp[LOG_TIME_SIZE];
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
-    (void)snprintf(stamp, sizeof(stamp), "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
-    json_add_str(line, "ts", stamp);
+    json_add_str(line, "ts", log_time(stamp));
     json_add_str(line, "level", names[level]);
     json_add_str(line, "msg", text);
     return json_print(line);
@@ -74,6 +87,8 @@ static void write_line(enum log_level level, const char *text)
         (void)fprintf(stderr, "%s\n", line);
     else
         (void)fprintf(stderr, "%s: %s\n", names[level], text);
+    if (line_sink)
+        line_sink(level, text);
     if (hook_after)
         hook_after();
     pthread_mutex_unlock(&lock);

@@ -14,6 +14,11 @@ enum log_level log_get_level(void);
 void log_set_json(bool is_json);
 /* Called before and after each line, so that a progress display can step aside; NULL for none. */
 void log_set_hooks(void (*before)(void), void (*after)(void));
+/* Gets each line too, without control characters but line feeds and tabs; NULL for none. */
+void log_set_sink(void (*sink)(enum log_level level, const char *text));
+/* Now as RFC 3339 in UTC, with milliseconds, into `out`, which is returned. */
+#define LOG_TIME_SIZE 32
+const char *log_time(char out[LOG_TIME_SIZE]);
 
 void log_at(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -77,12 +77,12 @@ analysis_flags=(-D_GNU_SOURCE '-DFLATNET_VERSION="0"' "${library_flags[@]}")
 run_cppcheck() {
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j 2 \
         --enable=warning,performance,portability --suppress=missingIncludeSystem \
-        "${analysis_flags[@]}" -D__x86_64__ -Ilib -Iinstaller -Icontroller \
+        "${analysis_flags[@]}" -D__x86_64__ -Ilib -Iinstaller -Icontroller -Icni \
         '-DcJSON_ArrayForEach(e,a)=for(e=(a)->child;e;e=e->next)' "${programs[@]}"
 }
 run_analyzer() {
     printf '%s\n' "${programs[@]}" | xargs -P 2 -I{} gcc -std=gnu11 "${analysis_flags[@]}" \
-        -iquote lib -iquote installer -iquote controller -Werror -fanalyzer -Wno-analyzer-null-dereference \
+        -iquote lib -iquote installer -iquote controller -iquote cni -Werror -fanalyzer -Wno-analyzer-null-dereference \
         -Wno-analyzer-null-argument -Wno-analyzer-use-of-uninitialized-value -c -o /dev/null {}
 }
 
