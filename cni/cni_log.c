@@ -135,7 +135,8 @@ void cni_log_step(const char *format, ...)
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
     va_end(args);
-    log_debug("%s: %.3f ms", or_empty(text), (double)(now - the_log.step_us) / 1000);
+    log_debug("%s: %.3f ms", or_empty(text),
+              the_log.step_us ? (double)(now - the_log.step_us) / 1000 : 0);
     the_log.step_us = now;
 }
 
