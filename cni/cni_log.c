@@ -29,15 +29,27 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
+/* What others have written may have several lines, and must not look like lines of ours. */
+static char *on_one_line(const char *text)
+{
+    char *copy = xstrdup(text);
+
+    for (char *p = copy; *p; p++)
+        if (*p == '\n')
+            *p = ' ';
+    return copy;
+}
+
 /* To be freed, with its line feed: one line is one write, so that lines of several do not mix. */
 static char *text_line(enum log_level level, const char *text)
 {
     static const char *const names[] = {"error", "warning", "note", "debug"};
     const struct cni_env *env = the_log.env;
+    auto_free char *flat = on_one_line(text);
     char stamp[LOG_TIME_SIZE];
 
     return xasprintf("%s %s: %s command=%s container=%.13s ifname=%s pod=%s/%s\n", log_time(stamp),
-                     names[level], text, cni_command_text(env->command),
+                     names[level], flat, cni_command_text(env->command),
                      or_empty(env->container_id), or_empty(env->ifname),
                      or_empty(env->args.pod_namespace), or_empty(env->args.pod_name));
 }

@@ -65,6 +65,8 @@ static int connect_anew(struct pod_api *api, struct err **e)
     auto_err struct err *why = NULL;
     int r = kube_config_load(api->path, NULL, config, &why);
 
+    /* The environment is the runtime's, and its proxies are for images. */
+    config->no_proxy = true;
     if (r < 0)
         r = err_set(e, r == -EINVAL ? r : -EAGAIN, "kubeconfig: %s", why->msg);
     else

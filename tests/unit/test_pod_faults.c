@@ -33,6 +33,24 @@ static void out_of_reach_is_an_error_in_every_mode(void **state)
     }
 }
 
+/* The environment is that of the runtime, whose proxies are for images. The address is not written
+ * as one of loopback, for which there is never a proxy. */
+static void proxies_of_the_runtime_do_not_count(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, plainly);
+    s.query.reach_ms = 400;
+    s.ip = ready;
+    (void)snprintf(s.fake.url, sizeof(s.fake.url), "http://[::ffff:127.0.0.1]:%d", s.fake.port);
+    write_kubeconfig(&s, "t0");
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    assert_int_equal(ask(&s), 0);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+    end(&s);
+}
+
 /* Answers nothing at all. */
 static void say_nothing(struct fake *f, struct fake_request *r)
 {
@@ -264,6 +282,7 @@ int main(void)
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, tempdir_enter, tempdir_leave)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(out_of_reach_is_an_error_in_every_mode),
+        IN_FOLDER(proxies_of_the_runtime_do_not_count),
         IN_FOLDER(silence_is_bounded),
         IN_FOLDER(what_passes_is_repeated),
         IN_FOLDER(a_server_that_was_there_is_waited_for),
