@@ -54,7 +54,7 @@ static int get_net(const cJSON *object, const char *name, struct ip_net *out, st
     return 0;
 }
 
-static int get_mode(const cJSON *network, enum macvlan_mode *out, struct err **e)
+static int get_mode(const cJSON *network, enum wanted_mode *out, struct err **e)
 {
     static const char *const modes[] = {"bridge", "private", "vepa", "passthru"};
     const char *text = text_of(network, "mode");
@@ -64,7 +64,7 @@ static int get_mode(const cJSON *network, enum macvlan_mode *out, struct err **e
         return 0;
     for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
         if (strcmp(text, modes[i]) == 0) {
-            *out = (enum macvlan_mode)i;
+            *out = (enum wanted_mode)i;
             return 0;
         }
     }
