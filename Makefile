@@ -71,7 +71,7 @@ PLAIN_BATS := dist.bats readme.bats lab.bats host_guest.bats host_systemd.bats c
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_BATS))), \
 	$(wildcard tests/bats/*.bats))
 
-.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo bench dist lint fmt deps \
+.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos bench dist lint fmt deps \
 	install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -170,6 +170,11 @@ fuzz-run: $(FUZZERS)
 demo: dist
 	$(Q)tests/lab/packages.sh build demo
 	$(Q)$(RUN_ENV) FLATNET=$(abspath $(DIST)/linux-amd64/flatnet) tests/lab/demo.sh
+
+## chaos       network-controller under every kind of fault, for CHAOS_SECONDS (600)
+chaos: tests
+	$(Q)tests/lab/packages.sh build check
+	$(Q)$(RUN_ENV) tests/lab/chaos.sh
 
 ## bench       measure against other tools; prints ratios
 bench: dist

@@ -62,11 +62,6 @@ has_said() {
     [ "$(grep -cE -- "$1" "$LAB_DIR/$2.log")" -ge "$3" ]
 }
 
-restart_apiserver() {
-    lab_stop k KILL
-    lab_kube_apiserver_start k ''
-}
-
 # What the probe knows is what kubectl sees.
 agrees() {
     awk '$1 == "added" { known[$2] = 1 } $1 == "deleted" { delete known[$2] } END { for (k in known) print k }' \
@@ -116,7 +111,7 @@ ended_twice() {
 @test "a restart of the API server" {
     probe each create "$ns" 30
     watch
-    restart_apiserver
+    lab_kube_restart k
     say_soon '^failed '
     probe each touch "$ns" 30
     say_soon '^changed ' probe 30
@@ -213,7 +208,7 @@ now_ms() {
 @test "leadership outlives a short absence of the API server" {
     start probe lease lease "$ns" net-ctl one 60000 50000 400
     say_soon ' started 0$'
-    restart_apiserver
+    lab_kube_restart k
     say_soon '^failed '
     lab_wait 30 renewed || fail "$(cat "$said")"
     assert_equal "$(grep -c ' lost ' "$said" || true)" 0 'losses'

@@ -7,6 +7,8 @@
 # minutes (kubernetes-from-debian.sh). Without controllers nobody makes service accounts' secrets, so
 # that a pod needs none; with them, whoever makes a pod waits for the account first. The words in
 # LAB_APISERVER_ARGS and LAB_CONTROLLERS_ARGS are further arguments of the two.
+# that a pod needs none; with them, whoever makes a pod waits for the account first. LAB_KUBE_COMPACT
+# ("2s") is how long etcd keeps old versions; 5 minutes without it.
 lab_kube() {
     local name=$1 dir=$LAB_DIR/$1.kube
     mkdir -p "$dir"
@@ -69,6 +71,35 @@ lab_etcd() {
     lab_ready "$name" 30 lab_etcd_find "$name"
 }
 
+# lab_etcd_restart NAME: kill it and start it again on its data, where it was.
+lab_etcd_restart() {
+    local name=$1 url
+    url=http://$(cat "$LAB_DIR/$name.addr")
+    lab_stop "$name" KILL
+    lab_again "$name" lab_etcd_start_at "$name" "$url"
+}
+
+lab_etcd_start_at() {
+    lab_spawn "$1" etcd --name lab --data-dir "$LAB_DIR/$1.data" --unsafe-no-fsync \
+        --listen-client-urls "$2" --advertise-client-urls "$2" --listen-peer-urls http://127.0.0.1:0
+    lab_ready "$1" 60 curl -sf "$2/health"
+}
+
+# lab_again NAME CMD...: start a daemon on the port that it had. While it was gone, a client of its
+# own may have got just that port for its attempts to reach it.
+lab_again() {
+    local name=$1 try
+    shift
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        : >"$LAB_DIR/$name.log"
+        "$@" 2>"$LAB_DIR/$name.again" && return 0
+        grep -q 'address already in use' "$LAB_DIR/$name.log" || break
+        sleep 0.2
+    done
+    cat "$LAB_DIR/$name.again" >&2
+    lab_fail "'$name' does not come back, after $try attempts"
+}
+
 lab_etcd_find() {
     local addr
     addr=$(sed -n 's/.*serving insecure client requests on \([0-9.]*:[0-9]*\).*/\1/p' "$LAB_DIR/$1.log" | tail -n 1)
@@ -90,6 +121,13 @@ lab_kube_apiserver() {
     lab_fail "no port for kube-apiserver '$name' after $try attempts"
 }
 
+# lab_kube_restart NAME: kill the API server and start it again where it was. What it had in its cache
+# of versions is forgotten.
+lab_kube_restart() {
+    lab_stop "$1" KILL
+    lab_again "$1" lab_kube_apiserver_start "$1" ''
+}
+
 lab_kube_apiserver_start() {
     local name=$1 dir=$LAB_DIR/$1.kube
     local -a args=(--etcd-servers "http://$(cat "$LAB_DIR/$name-etcd.addr")" --bind-address 127.0.0.1
@@ -101,6 +139,7 @@ lab_kube_apiserver_start() {
     [ "$2" = controllers ] || args+=(--disable-admission-plugins ServiceAccount)
     # shellcheck disable=SC2206
     args+=(${LAB_APISERVER_ARGS:-})
+    [ -z "${LAB_KUBE_COMPACT:-}" ] || args+=(--etcd-compaction-interval "$LAB_KUBE_COMPACT")
     lab_kube_write_config "$name"
     lab_spawn "$name" "$(cat "$dir/bin")/kube-apiserver" "${args[@]}"
     lab_ready "$name" 120 lab_kube_answers "$name"
@@ -123,6 +162,15 @@ users:
 contexts:
 - {name: lab, context: {cluster: lab, user: admin}}
 YAML
+}
+
+# lab_kube_collector NAME: only the garbage collector of kube-controller-manager, which deletes what
+# has no owner any more.
+lab_kube_collector() {
+    local name=$1 dir=$LAB_DIR/$1.kube
+    lab_spawn "$name-collector" "$(cat "$dir/bin")/kube-controller-manager" --kubeconfig "$dir/kubeconfig" \
+        --port 0 --secure-port 0 --leader-elect=false --controllers garbagecollector
+    lab_ready "$name-collector" 120 grep -q 'Garbage collector: all resource monitors have synced' "$LAB_DIR/$name-collector.log"
 }
 
 # It serves nothing itself; it works once it has made the first service accounts.

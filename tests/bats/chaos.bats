@@ -1,0 +1,278 @@
+#!/usr/bin/env bats
+# network-controller under each kind of fault for some seconds (tests/lab/chaos.bash; `make chaos` does
+# it at length), and the checkers themselves: each must find what it is there to find.
+# timeout: 1200
+
+load helper
+# shellcheck source=tests/lab/kube.bash
+. "$LAB_HOME/kube.bash"
+# shellcheck source=tests/lab/chaos.bash
+. "$LAB_HOME/chaos.bash"
+
+setup_file() {
+    local build=${FLATNET_BUILD:-$REPO_ROOT/build}
+    need etcd curl jq openssl python3
+    lab_init "$$"
+    SEED=${SEED:-$((RANDOM * 32768 + RANDOM + 1))}
+    echo "# seed $SEED" >&3
+    export SEED CHAOS_CONTROLLER CHAOS_TOOLS CHAOS_PODS
+    chaos_start "$build/bin/network-controller" "$build/tests/tools" "${CHAOS_PODS:-40}"
+}
+
+teardown_file() {
+    lab_cleanup
+}
+
+setup() {
+    common_setup
+}
+
+# Whatever a round that failed has left is not to disturb the next one.
+teardown() {
+    lab_stop churn
+    lab_stop checker
+    chaos_stop_replicas
+    chaos_faults '{}'
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || chaos_clear || true
+}
+
+kubectl() {
+    lab_kubectl k "$@"
+}
+
+# chaos KIND: a round of it, and the faults were there.
+chaos() {
+    chaos_round "$1" "${CHAOS_SECONDS:-8}" "$SEED"
+    chaos_figures
+}
+
+faults_of() {
+    grep -cE "^[0-9.]+ $1" "$LAB_DIR/proxy.faults" || true
+}
+
+# --- the checkers ---
+
+# pod NAME [PHASE]
+pod() {
+    kubectl apply -n chaos -f - >/dev/null <<YAML
+apiVersion: v1
+kind: Pod
+metadata:
+  name: $1
+  labels: {macvlan.pandaria.cattle.io/selectedIp: 10.80.0.9}
+  annotations: {macvlan.pandaria.cattle.io/ip: auto, macvlan.pandaria.cattle.io/subnet: c-auto}
+spec: {containers: [{name: c, image: x}]}
+YAML
+}
+
+# ip NAME ADDRESS VLAN [MAC] [POD]: the MacvlanIP of the pod POD (NAME).
+ip() {
+    kubectl create -n chaos -f - >/dev/null <<YAML
+apiVersion: macvlan.cluster.cattle.io/v1
+kind: MacvlanIP
+metadata: {name: $1}
+spec:
+  subnet: c-auto
+  podId: $(kubectl get pod -n chaos "${5:-$1}" -o 'jsonpath={.metadata.uid}' 2>/dev/null || printf none)
+  cidr: $2/16
+  mac: "${4:-}"
+  network: {master: eth0, vlan: $3}
+YAML
+}
+
+remove() {
+    kubectl delete macvlanip -n chaos "$1" >/dev/null
+}
+
+# status USED [INTENTS]: what the subnets say, without any controller.
+status() {
+    local name used
+    for name in c-auto c-fix c-other c-rest; do
+        used=0
+        [ "$name" != c-auto ] || used=$1
+        api_patch "apis/macvlan.cluster.cattle.io/v1/namespaces/kube-system/macvlansubnets/$name/status" "{\"status\":
+            {\"total\": 50, \"used\": $used, \"free\": $((50 - used)), \"reserved\": 0, \"cooling\": 0, \"outside\": 0,
+             \"intents\": ${2:-[]}}}"
+    done
+}
+
+# api_patch PATH BODY: what kubectl 1.20 cannot do, subresources.
+api_patch() {
+    curl -sf --cacert "$LAB_DIR/ca.crt" -X PATCH -H 'Content-Type: application/merge-patch+json' -o "$T/patched" \
+        -H "Authorization: Bearer $(cut -d , -f 1 "$LAB_DIR/k.kube/tokens.csv")" "$(lab_kube_url k)/$1" -d "$2"
+}
+
+# problem TEXT: the state has this problem and no other.
+problem() {
+    assert_equal "$(chaos_problems)" "$1"
+}
+
+@test "the checker of the state finds wrong counts, orphans, missing ones and shared addresses" {
+    local uid
+    status 0
+    problem ''
+    pod a
+    uid=$(kubectl get pod -n chaos a -o 'jsonpath={.metadata.uid}')
+    problem 'chaos/a: 0 MacvlanIPs with its UID'
+    ip a 10.80.0.9 80
+    problem 'c-auto: used 0, and there are 1'
+    status 1
+    problem ''
+    status 1 '[{"ip": "10.80.0.9", "pod": "chaos/a", "uid": "x"}]'
+    assert_contains 'intents are left' <(chaos_problems)
+    status 1
+    kubectl label pod -n chaos a --overwrite macvlan.pandaria.cattle.io/selectedIp=10.80.0.8 >/dev/null
+    problem 'chaos/a: label 10.80.0.8, address 10.80.0.9'
+    kubectl label pod -n chaos a --overwrite macvlan.pandaria.cattle.io/selectedIp=10.80.0.9 >/dev/null
+    ip b 10.80.0.10 80
+    status 2
+    problem 'chaos/b: an orphan, of pod none'
+    remove b
+    ip b 10.80.0.9 80 '' a
+    status 1
+    assert_contains "chaos/a: 2 MacvlanIPs with its UID" <(chaos_problems)
+    assert_contains "chaos/a, chaos/b: all have 10.80.0.9 in eth0 80" <(chaos_problems)
+    remove a
+    remove b
+    kubectl delete pod -n chaos a --force --grace-period 0 >/dev/null 2>&1
+    [ -n "$uid" ]
+    status 0
+    problem ''
+}
+
+# Two pods that were alive at the same time had it, although neither is there when it is judged. In
+# another segment, one after the other, or where one pod has ended, it is none.
+@test "the checker of the history finds addresses and MACs that two living pods have" {
+    local name
+    watch_history
+    for name in a b c d; do pod "$name"; done
+    ip a 10.80.0.9 80
+    ip b 10.80.0.9 81
+    remove a
+    kubectl delete pod -n chaos a --force --grace-period 0 >/dev/null 2>&1
+    ip c 10.80.0.9 80
+    end_pod c
+    ip d 10.80.0.9 80
+    lab_wait 30 has_seen ' ip chaos/d '
+    chaos_stop_checker || fail "$(cat "$LAB_DIR/checker.log")"
+
+    watch_history
+    pod e
+    ip e 10.80.0.9 80
+    kubectl delete pods -n chaos --all --force --grace-period 0 >/dev/null 2>&1
+    lab_wait 30 has_seen ' pod-gone chaos/e '
+    refute chaos_stop_checker
+    assert_contains 'violation: two living pods have one address' "$LAB_DIR/checker.log"
+    assert_contains 'checked: 4 pods, 4 MacvlanIPs, 3 of them of living pods, 1 violations' "$LAB_DIR/checker.log"
+
+    kubectl delete macvlanips -n chaos --all >/dev/null
+    watch_history
+    pod f
+    pod g
+    ip f 10.80.0.11 80 02:00:00:00:00:01
+    ip g 10.80.0.12 80 02:00:00:00:00:01
+    lab_wait 30 has_seen ' ip chaos/g '
+    remove f
+    ip f 10.80.0.13 80
+    lab_wait 30 has_seen ' ip chaos/f eth0 80 10.80.0.13'
+    refute chaos_stop_checker
+    assert_contains 'violation: two living pods have one MAC' "$LAB_DIR/checker.log"
+    assert_contains 'violation: a living pod has got another address' "$LAB_DIR/checker.log"
+    kubectl delete pods -n chaos --all --force --grace-period 0 >/dev/null 2>&1
+    kubectl delete macvlanips -n chaos --all >/dev/null
+}
+
+watch_history() {
+    rm -f "$LAB_DIR/checker.log"
+    lab_spawn checker "$CHAOS_TOOLS/ctl_checker" "$(lab_kube_config k)"
+    lab_wait 30 has_seen ' listed ' 2
+}
+
+has_seen() {
+    [ "$(grep -c -- "$1" "$LAB_DIR/checker.log")" -ge "${2:-1}" ]
+}
+
+end_pod() {
+    api_patch "api/v1/namespaces/chaos/pods/$1/status" '{"status": {"phase": "Succeeded"}}'
+}
+
+# --- one by one ---
+
+# lead: a replica that keeps the lease through all of it.
+lead() {
+    lab_spawn one "$CHAOS_CONTROLLER" --kubeconfig "$LAB_DIR/chaos.config" --listen 127.0.0.1:0 \
+        --leader-elect-lease-duration 100 --leader-elect-renew-deadline 90 --leader-elect-retry-period 10
+    lab_wait 60 chaos_leads one
+}
+
+has_ip() {
+    kubectl get macvlanip -n chaos "$1" >/dev/null 2>&1
+}
+
+has_no_ip() {
+    ! has_ip "$1"
+}
+
+used() {
+    kubectl get macvlansubnet -n kube-system c-auto -o json | jq -e ".status.used == $1" >/dev/null
+}
+
+@test "an address of a MacvlanIP that came and went while nobody watched is free again" {
+    lead
+    chaos_faults '{"late": 1}'
+    pod h
+    chaos_faults '{"late": 1, "no_watch": true}'
+    lab_wait 60 has_ip h
+    lab_wait 20 used 1
+    kubectl delete pod -n chaos h --force --grace-period 0 >/dev/null 2>&1
+    lab_wait 30 has_no_ip h
+    chaos_faults '{"expire": 1}'
+    lab_wait 90 used 0
+    chaos_faults '{}'
+}
+
+# --- the rounds ---
+
+@test "replicas are killed" {
+    chaos kill
+    [ "$(cat "$LAB_DIR"/{one,two}.log | grep -c '^--- start')" -ge 5 ]
+}
+
+@test "leaders are frozen, and go on when another one leads" {
+    chaos freeze
+    grep -qE 'leadership (has run out|is lost)|another leader' "$LAB_DIR/one.log" "$LAB_DIR/two.log"
+}
+
+@test "409, 429, 500, 503, answers that get lost, connections that break" {
+    local what
+    chaos answers
+    for what in refuse-409 refuse-429 refuse-500 refuse-503 lose-500 lose-503 hang_up forget cut; do
+        [ "$(faults_of "$what ")" -gt 0 ] || fail "no $what"
+    done
+}
+
+@test "requests that are late, answers that come in pieces" {
+    chaos slow
+    [ "$(faults_of late)" -gt 10 ]
+    [ "$(faults_of slow)" -gt 10 ]
+}
+
+@test "watches are cut, and too old when they are begun again" {
+    chaos watches
+    [ "$(faults_of watch_s)" -gt 0 ]
+    [ "$(faults_of no_watch)" -gt 0 ]
+    [ "$(faults_of expire)" -gt 0 ]
+}
+
+@test "versions are compacted away, and the API server has forgotten them" {
+    chaos compact
+    grep -qh '410.*too old resource version' "$LAB_DIR/one.log" "$LAB_DIR/two.log"
+}
+
+@test "the API server is restarted" {
+    chaos server
+}
+
+@test "etcd is restarted" {
+    chaos etcd
+}
