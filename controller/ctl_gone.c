@@ -84,6 +84,25 @@ static void rest(struct work *w, const struct macvlanip *ip)
 
 /* --- is it gone? --- */
 
+static char *pod_path(const struct work *w)
+{
+    auto_free char *ns = NULL;
+    const char *name = ctl_split(w->key, &ns);
+
+    return xasprintf("/api/v1/namespaces/%s/pods/%s", ns, name);
+}
+
+/* NULL: it belongs to none. The pods of a StatefulSet are called SET-NUMBER. */
+static char *set_path(const struct work *w, const struct macvlanip *ip)
+{
+    auto_free char *ns = NULL;
+    const char *name = ctl_split(w->key, &ns), *dash = strrchr(name, '-');
+
+    if (ip->owner != MACVLANIP_STATEFULSET || !dash)
+        return NULL;
+    return xasprintf("/apis/apps/v1/namespaces/%s/statefulsets/%.*s", ns, (int)(dash - name), name);
+}
+
 static bool has_ended(const cJSON *pod)
 {
     const char *phase = json_get_str(json_get_obj(pod, "status"), "phase");
@@ -92,22 +111,30 @@ static bool has_ended(const cJSON *pod)
 }
 
 /* `owner` is the pod, or the StatefulSet whose address it is. */
-static bool still_holds(const struct macvlanip *ip, const cJSON *owner)
+static bool still_holds(const struct work *w, const struct macvlanip *ip, const cJSON *owner)
 {
     const char *uid = json_get_str(json_get_obj(owner, "metadata"), "uid");
-    const char *wanted = ip->owner == MACVLANIP_STATEFULSET ? ip->owner_uid : ip->pod_uid;
 
-    return uid && !strcmp(uid, wanted) && !has_ended(owner);
+    return uid && !strcmp(uid, w->is_set_asked ? ip->owner_uid : ip->pod_uid) && !has_ended(owner);
 }
+
+static void on_looked(void *arg, const struct kube_reply *reply);
 
 static void drop_ip(struct work *w, const struct macvlanip *ip, const struct kube_reply *reply)
 {
-    auto_free char *path = work_ip_path(w);
-
-    if (reply->status == 0 && still_holds(ip, reply->body))
+    if (reply->status == 0 && still_holds(w, ip, reply->body)) {
         work_done(w); /* the store is behind, or the set goes on with it */
-    else if (ctl_may_write(w->p->c))
+    } else if (w->is_set_asked) {
+        /* The set is gone, its last pods may not be. */
+        auto_free char *path = pod_path(w);
+
+        w->is_set_asked = false;
+        w->call = ctl_send(w->p->c, "GET", path, NULL, on_looked, w);
+    } else if (ctl_may_write(w->p->c)) {
+        auto_free char *path = work_ip_path(w);
+
         w->call = ctl_delete(w->p->c, path, ip->uid, on_step, w);
+    }
 }
 
 static void on_looked(void *arg, const struct kube_reply *reply)
@@ -174,23 +201,9 @@ static void on_promised(void *arg, const struct kube_reply *reply)
 
 void gone_promises(struct work *w)
 {
-    auto_free char *ns = NULL;
-    const char *name = ctl_split(w->key, &ns);
-    auto_free char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", ns, name);
+    auto_free char *path = pod_path(w);
 
     w->call = ctl_send(w->p->c, "GET", path, NULL, on_promised, w);
-}
-
-/* The pods of a StatefulSet are called SET-NUMBER. */
-static char *owner_path(const struct work *w, const struct macvlanip *ip)
-{
-    auto_free char *ns = NULL;
-    const char *name = ctl_split(w->key, &ns), *dash = strrchr(name, '-');
-
-    if (ip->owner == MACVLANIP_STATEFULSET && dash)
-        return xasprintf("/apis/apps/v1/namespaces/%s/statefulsets/%.*s", ns, (int)(dash - name),
-                         name);
-    return xasprintf("/api/v1/namespaces/%s/pods/%s", ns, name);
 }
 
 void gone_begin(struct work *w, const struct macvlanip *ip)
@@ -201,7 +214,10 @@ void gone_begin(struct work *w, const struct macvlanip *ip)
         rest(w, ip);
         return;
     }
-    path = owner_path(w, ip);
+    path = set_path(w, ip);
+    w->is_set_asked = path != NULL;
+    if (!path)
+        path = pod_path(w);
     w->ip_uid = xstrdup(ip->uid);
     w->call = ctl_send(w->p->c, "GET", path, NULL, on_looked, w);
 }
