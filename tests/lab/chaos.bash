@@ -258,7 +258,8 @@ chaos_is_right() {
 
 # Its judgement: 1 when there was a violation, or none could be said.
 chaos_stop_checker() {
-    lab_stop checker
+    chaos_signal checker TERM || return 1
+    lab_wait 60 lab_is_gone checker
     grep -q '^checked: .* 0 violations$' "$LAB_DIR/checker.log"
 }
 

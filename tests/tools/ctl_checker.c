@@ -2,7 +2,7 @@
  * Was an address ever held by two living pods? Watches pods and MacvlanIPs, keeps the history of
  * each, and judges it at the end. It knows nothing of the controller's own code.
  *
- *   ctl_checker KUBECONFIG          until TERM, or INT; exit status 1 when there is a violation
+ *   ctl_checker KUBECONFIG          until TERM; exit status 1 when there is a violation
  *
  * Both collections count their versions with the one counter of etcd, so that their histories can
  * be laid over each other. A pod lives from its creation until it is deleted, Succeeded or Failed.
@@ -22,19 +22,17 @@
 #include "json.h"
 #include "kube/kube_hash.h"
 #include "kube/kube_loop.h"
-#include "kube/kube_stream.h"
+#include "kube_follow.h"
 #include "kube_tool.h"
 #include "mem.h"
-#include "num.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #define PODS "/api/v1/pods"
 #define IPS "/apis/macvlan.cluster.cattle.io/v1/macvlanips"
-#define AGAIN_MS 200
+#define LOOK_MS 200
 #define QUIET_MS 1500 /* without an event before the judgement */
 #define ALIVE INT64_MAX
 
@@ -63,32 +61,15 @@ struct current {
     UT_hash_handle hh;
 };
 
-struct checker;
-
-struct stream {
-    struct checker *c;
-    const char *path;
-    void (*see)(struct checker *c, const cJSON *object, int64_t version);
-    void (*gone)(struct checker *c, const char *uid, int64_t version, bool is_cut);
-    void (*sweep)(struct stream *s);
-    struct event *timer;
-    struct kube_list_reader list;
-    struct kube_watch_reader watch;
-    char *token; /* of the next page */
-    int64_t list_version, version;
-    unsigned generation; /* counted up when a list begins */
-    unsigned n_lists, n_events;
-};
-
 struct checker {
     struct kube_tool tool;
-    struct stream pods, ips;
+    struct follow pods, ips;
     struct pod *all_pods;
     struct hold **holds;
     size_t n_holds;
     struct current *currents;
     struct event *quiet;
-    int64_t event_ms;
+    int64_t asked_ms; /* to end */
     unsigned n_violations;
 };
 
@@ -131,18 +112,11 @@ static char *name_of(const cJSON *object)
                      text_of(object, "metadata", "name"));
 }
 
-static int64_t version_of(const cJSON *object)
-{
-    uint64_t version = 0;
-
-    (void)num_parse_u64(text_of(object, "metadata", "resourceVersion"), INT64_MAX, &version);
-    return (int64_t)version;
-}
-
 /* --- pods --- */
 
-static void pod_gone(struct checker *c, const char *uid, int64_t version, bool is_cut)
+static void pod_gone(void *arg, const char *uid, int64_t version, bool is_cut)
 {
+    struct checker *c = arg;
     struct pod *pod;
 
     HASH_FIND_STR(c->all_pods, uid, pod);
@@ -152,8 +126,9 @@ static void pod_gone(struct checker *c, const char *uid, int64_t version, bool i
     say(is_cut ? "pod-vanished" : "pod-gone", pod->name, uid, version);
 }
 
-static void see_pod(struct checker *c, const cJSON *object, int64_t version)
+static void see_pod(void *arg, const cJSON *object, int64_t version)
 {
+    struct checker *c = arg;
     const char *uid = text_of(object, "metadata", "uid"),
                *phase = text_of(object, "status", "phase");
     struct pod *pod;
@@ -173,11 +148,13 @@ static void see_pod(struct checker *c, const cJSON *object, int64_t version)
         pod_gone(c, uid, version, false);
 }
 
-static void sweep_pods(struct stream *s)
+static void sweep_pods(void *arg, unsigned generation, int64_t version)
 {
-    for (struct pod *pod = s->c->all_pods; pod; pod = pod->hh.next)
-        if (pod->generation != s->generation)
-            pod_gone(s->c, pod->uid, s->version, true);
+    struct checker *c = arg;
+
+    for (struct pod *pod = c->all_pods; pod; pod = pod->hh.next)
+        if (pod->generation != generation)
+            pod_gone(c, pod->uid, version, true);
 }
 
 /* --- MacvlanIPs --- */
@@ -235,8 +212,9 @@ static bool same(const char *a, const char *b)
     return a && b ? !strcmp(a, b) : a == b;
 }
 
-static void ip_gone(struct checker *c, const char *uid, int64_t version, bool is_cut)
+static void ip_gone(void *arg, const char *uid, int64_t version, bool is_cut)
 {
+    struct checker *c = arg;
     struct current *now;
 
     HASH_FIND_STR(c->currents, uid, now);
@@ -250,8 +228,9 @@ static void ip_gone(struct checker *c, const char *uid, int64_t version, bool is
     free(now);
 }
 
-static void see_ip(struct checker *c, const cJSON *object, int64_t version)
+static void see_ip(void *arg, const cJSON *object, int64_t version)
 {
+    struct checker *c = arg;
     struct hold *h = hold_new(object, version);
     struct current *now;
 
@@ -275,144 +254,22 @@ static void see_ip(struct checker *c, const cJSON *object, int64_t version)
     HASH_ADD_KEYPTR(hh, c->currents, now->uid, strlen(now->uid), now);
 }
 
-static void sweep_ips(struct stream *s)
+static void sweep_ips(void *arg, unsigned generation, int64_t version)
 {
+    struct checker *c = arg;
     struct current *now, *next;
 
-    HASH_ITER(hh, s->c->currents, now, next)
+    HASH_ITER(hh, c->currents, now, next)
     {
-        if (now->generation != s->generation)
-            ip_gone(s->c, now->uid, s->version, true);
+        if (now->generation != generation)
+            ip_gone(c, now->uid, version, true);
     }
 }
 
-/* --- list and watch --- */
-
-static void list(struct stream *s);
-static void watch(struct stream *s);
-
-static void on_timer(void *arg)
+static void on_listed(void *arg, const char *path, bool is_gap, int64_t version)
 {
-    struct stream *s = arg;
-
-    if (s->list_version)
-        watch(s);
-    else
-        list(s);
-}
-
-static int on_item(void *arg, const cJSON *object, struct err **e)
-{
-    struct stream *s = arg;
-
-    (void)e;
-    s->see(s->c, object, version_of(object));
-    return 0;
-}
-
-static int on_list_bytes(void *arg, const void *bytes, size_t len, struct err **e)
-{
-    return kube_list_reader_feed(&((struct stream *)arg)->list, bytes, len, e);
-}
-
-static void end_list(struct stream *s)
-{
-    uint64_t version = 0;
-
-    (void)num_parse_u64(s->list.resource_version, INT64_MAX, &version);
-    say(s->n_lists++ ? "gap" : "listed", s->path, NULL, (int64_t)version);
-    s->sweep(s);
-    s->list_version = s->version = (int64_t)version;
-    kube_timer_set(s->timer, 0);
-}
-
-static void on_listed(void *arg, const struct kube_reply *reply)
-{
-    struct stream *s = arg;
-    auto_err struct err *e = NULL;
-    bool is_read = reply->status == 0 && kube_list_reader_end(&s->list, &e) == 0;
-
-    free(s->token);
-    s->token = is_read ? xstrdup(s->list.continue_token) : NULL;
-    if (is_read && !s->token)
-        end_list(s);
-    else
-        kube_timer_set(s->timer, is_read ? 0 : AGAIN_MS);
-    kube_list_reader_release(&s->list);
-}
-
-/* Without a version, so that it comes from etcd. */
-static void list(struct stream *s)
-{
-    auto_free char *path = xasprintf("%s?limit=500%s%s", s->path, s->token ? "&continue=" : "",
-                                     s->token ? s->token : "");
-    struct kube_request request = {.path = path, .sink = on_list_bytes, .sink_arg = s};
-
-    if (!s->token)
-        s->generation++;
-    request.timeout_ms = 30000;
-    kube_list_reader_init(&s->list, on_item, s);
-    (void)kube_io_send(s->c->tool.io, &request, on_listed, s);
-}
-
-static int on_event(void *arg, enum kube_event_type type, const cJSON *object, struct err **e)
-{
-    struct stream *s = arg;
-    int64_t version = version_of(object);
-
-    if (type == KUBE_ERROR)
-        return err_set(e, -ESTALE, "%s", json_get_str(object, "message"));
-    if (type == KUBE_ADDED || type == KUBE_MODIFIED)
-        s->see(s->c, object, version);
-    else if (type == KUBE_DELETED)
-        s->gone(s->c, text_of(object, "metadata", "uid"), version, false);
-    s->version = version;
-    s->n_events++;
-    s->c->event_ms = kube_now_ms();
-    return 0;
-}
-
-static int on_watch_bytes(void *arg, const void *bytes, size_t len, struct err **e)
-{
-    return kube_watch_reader_feed(&((struct stream *)arg)->watch, bytes, len, e);
-}
-
-/* Anything but the end of its time, or of the connection, means that the version is too old. */
-static void on_watched(void *arg, const struct kube_reply *reply)
-{
-    struct stream *s = arg;
-
-    if (reply->status == -ESTALE || reply->status == -EREMOTEIO)
-        s->list_version = 0;
-    kube_watch_reader_release(&s->watch);
-    kube_timer_set(s->timer, reply->status == 0 ? 0 : AGAIN_MS);
-}
-
-static void watch(struct stream *s)
-{
-    auto_free char *path =
-        xasprintf("%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=600&resourceVersion=%lld",
-                  s->path, (long long)s->version);
-    struct kube_request request = {.path = path, .sink = on_watch_bytes, .sink_arg = s};
-
-    kube_watch_reader_init(&s->watch, on_event, s);
-    (void)kube_io_send(s->c->tool.io, &request, on_watched, s);
-}
-
-static void stream_begin(struct stream *s, struct checker *c)
-{
-    s->c = c;
-    s->timer = kube_timer_new(c->tool.base, on_timer, s);
-    kube_timer_set(s->timer, 0);
-}
-
-static void stream_end(struct stream *s)
-{
-    printf("%s: %u events, %u lists\n", s->path, s->n_events, s->n_lists);
-    kube_timer_free(s->timer);
-    kube_list_reader_release(&s->list);
-    kube_watch_reader_release(&s->watch);
-    free(s->token);
+    (void)arg;
+    say(is_gap ? "gap" : "listed", path, NULL, version);
 }
 
 /* --- the judgement --- */
@@ -551,13 +408,16 @@ static void judge(struct checker *c)
 static void on_quiet(void *arg)
 {
     struct checker *c = arg;
-    int64_t left = c->event_ms + QUIET_MS - kube_now_ms();
+    int64_t last = c->asked_ms;
 
-    if (left > 0 || !c->pods.list_version || !c->ips.list_version) {
-        kube_timer_set(c->quiet, left > AGAIN_MS ? left : AGAIN_MS);
-        return;
-    }
-    (void)event_base_loopbreak(c->tool.base);
+    if (last < c->pods.event_ms)
+        last = c->pods.event_ms;
+    if (last < c->ips.event_ms)
+        last = c->ips.event_ms;
+    if (c->pods.has_list && c->ips.has_list && last + QUIET_MS < kube_now_ms())
+        (void)event_base_loopbreak(c->tool.base);
+    else
+        kube_timer_set(c->quiet, LOOK_MS);
 }
 
 static void on_term(evutil_socket_t fd, short what, void *arg)
@@ -566,7 +426,7 @@ static void on_term(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    c->event_ms = kube_now_ms();
+    c->asked_ms = kube_now_ms();
     kube_timer_set(c->quiet, 0);
 }
 
@@ -593,31 +453,36 @@ static void release(struct checker *c)
     free(c->holds);
 }
 
+static void end(struct follow *f)
+{
+    printf("%s: %u events, %u lists\n", f->path, f->n_events, f->n_lists);
+    follow_end(f);
+}
+
 int main(int argc, char **argv)
 {
     struct checker c = {
         .pods = {.path = PODS, .see = see_pod, .gone = pod_gone, .sweep = sweep_pods},
         .ips = {.path = IPS, .see = see_ip, .gone = ip_gone, .sweep = sweep_ips}};
-    struct event *ends[2];
+    struct event *on_end;
 
     if (argc != 2) {
         (void)fprintf(stderr, "usage: ctl_checker KUBECONFIG\n");
         return EXIT_USAGE;
     }
     kube_tool_begin(&c.tool, "ctl_checker", argv[1]);
+    c.pods.arg = c.ips.arg = &c;
+    c.pods.listed = c.ips.listed = on_listed;
     c.quiet = kube_timer_new(c.tool.base, on_quiet, &c);
-    ends[0] = evsignal_new(c.tool.base, SIGTERM, on_term, &c);
-    ends[1] = evsignal_new(c.tool.base, SIGINT, on_term, &c);
-    (void)event_add(ends[0], NULL);
-    (void)event_add(ends[1], NULL);
-    stream_begin(&c.pods, &c);
-    stream_begin(&c.ips, &c);
+    on_end = evsignal_new(c.tool.base, SIGTERM, on_term, &c);
+    (void)event_add(on_end, NULL);
+    follow_begin(&c.pods, &c.tool);
+    follow_begin(&c.ips, &c.tool);
     (void)event_base_dispatch(c.tool.base);
     judge(&c);
-    stream_end(&c.pods);
-    stream_end(&c.ips);
-    event_free(ends[0]);
-    event_free(ends[1]);
+    end(&c.pods);
+    end(&c.ips);
+    event_free(on_end);
     kube_timer_free(c.quiet);
     kube_tool_end(&c.tool);
     release(&c);
