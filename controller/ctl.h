@@ -179,6 +179,8 @@ bool ctl_ips_has_synced(const struct ctl_ips *p);
 const struct macvlanip *ctl_ips_get(const struct ctl_ips *p, const char *key);
 /* One that the server has just shown: it counts before the watch tells of it. */
 void ctl_ips_put(struct ctl_ips *p, const cJSON *object);
+/* The pod with that UID has one that the watch has not told of yet. */
+bool ctl_ips_is_made(const struct ctl_ips *p, const char *pod_uid);
 /* Reads all of them from the server itself, not from its cache, into the ledger. */
 void ctl_ips_read_all(struct ctl_ips *p, void (*done)(struct ctl *c, const struct err *e));
 /* Calls `fn` with each struct macvlanip until it returns false; it must change none. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEHIND_MS 1000    /* between looks while the watch has not told of what there is */
 #define NOT_READY_MS 1000 /* a subnet that is being taken over wakes its pods earlier */
 
 static void count(struct work *w, const char *result)
@@ -67,7 +68,10 @@ static void on_existing(void *arg, const struct kube_reply *reply)
     w->call = NULL;
     if (reply->status == 0 && uid && !strcmp(uid, w->pod_uid))
         ctl_ips_put(w->p->c->ips, reply->body);
-    work_retry(w, "make its MacvlanIP", reply);
+    if (reply->status < 0)
+        work_retry(w, "make its MacvlanIP", reply);
+    else
+        work_retry_after(w, BEHIND_MS);
 }
 
 static void on_created(void *arg, const struct kube_reply *reply)
@@ -374,6 +378,8 @@ void give_begin(struct work *w)
         auto_free char *path =
             xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
         w->call = ctl_send(w->p->c, "GET", path, NULL, on_confirmed, w);
+    } else if (ctl_ips_is_made(w->p->c->ips, w->pod_uid)) {
+        work_done(w); /* the watch will tell, or ctl_ips that it is gone */
     } else {
         give(w, pod, &request);
     }

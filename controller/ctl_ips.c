@@ -30,10 +30,11 @@ struct ctl_ips {
     struct event *look;
 };
 
-/* One that the server has shown in an answer, and the watch not yet. */
+/* One that the server has shown in an answer, and the watch not yet; by the UID of its pod. */
 struct unseen {
     struct ctl_ips *p;
-    char *uid, *key, *subnet;
+    struct macvlanip *ip;
+    char *key;
     struct kube_call *call;
     UT_hash_handle hh;
 };
@@ -60,53 +61,98 @@ static void put(struct ledger *ledger, const struct macvlanip *ip)
 
 /* --- those that the watch has not told of yet --- */
 
-static void forget_unseen(struct ctl_ips *p, const char *uid)
+static void drop_unseen(struct unseen *u)
 {
-    struct unseen *u;
-
-    HASH_FIND_STR(p->unseen, uid, u);
-    if (!u)
-        return;
-    HASH_DEL(p->unseen, u);
+    HASH_DEL(u->p->unseen, u);
     kube_call_cancel(u->call);
-    free(u->uid);
+    macvlanip_free(u->ip);
     free(u->key);
-    free(u->subnet);
     free(u);
 }
 
-static void remember_unseen(struct ctl_ips *p, const struct macvlanip *ip)
+static void forget_unseen(struct ctl_ips *p, const struct macvlanip *ip)
+{
+    struct unseen *u;
+
+    HASH_FIND_STR(p->unseen, ip->pod_uid, u);
+    if (u && !strcmp(u->ip->uid, ip->uid))
+        drop_unseen(u);
+}
+
+/* Takes `ip`. */
+static void remember_unseen(struct ctl_ips *p, struct macvlanip *ip)
 {
     auto_free char *key = xasprintf("%s/%s", ip->namespace, ip->name);
     const struct macvlanip *seen = ctl_ips_get(p, key);
     struct unseen *u;
 
-    HASH_FIND_STR(p->unseen, ip->uid, u);
-    if (u || (seen && !strcmp(seen->uid, ip->uid)))
+    HASH_FIND_STR(p->unseen, ip->pod_uid, u);
+    if ((u && !strcmp(u->ip->uid, ip->uid)) || (seen && !strcmp(seen->uid, ip->uid))) {
+        macvlanip_free(ip);
         return;
+    }
+    if (u) {
+        ledger_remove_ip(p->c->ledger, u->ip->uid, 0); /* the pod has another one by now */
+        drop_unseen(u);
+    }
     u = xcalloc(1, sizeof(*u));
     u->p = p;
-    u->uid = xstrdup(ip->uid);
+    u->ip = ip;
     u->key = take(key);
-    u->subnet = xstrdup(ip->subnet);
     if (!p->unseen)
         kube_timer_set(p->look, UNSEEN_MS);
-    HASH_ADD_KEYPTR(hh, p->unseen, u->uid, strlen(u->uid), u);
+    HASH_ADD_KEYPTR(hh, p->unseen, ip->pod_uid, strlen(ip->pod_uid), u);
+}
+
+bool ctl_ips_is_made(const struct ctl_ips *p, const char *pod_uid)
+{
+    struct unseen *u;
+
+    HASH_FIND_STR(p->unseen, pod_uid, u);
+    return u != NULL;
+}
+
+/* A pod that lives has its address on its interface, whoever has deleted the MacvlanIP: the garbage
+ * collector does, when a StatefulSet is deleted whose pods take their time to end. */
+static void keep(struct ctl_ips *p, const char *key, const struct macvlanip *was)
+{
+    struct ledger *ledger = p->c->ledger;
+    struct ledger_net *net = ledger_find_subnet(ledger, was->subnet);
+    struct ledger_intent intent = {.pod_uid = (char *)(uintptr_t)was->pod_uid,
+                                   .pod_key = (char *)(uintptr_t)key,
+                                   .pair = {was->ip, was->mac, was->has_mac}};
+
+    if (net && was->ip.family && p->c->pods && ctl_pods_lives(p->c->pods, key, was->pod_uid))
+        (void)ledger_intend(ledger, net, &intent);
+}
+
+/* Whoever a change of the MacvlanIP concerns. */
+static void look_at(struct ctl_ips *p, const char *key, const char *subnet)
+{
+    ctl_subnets_touch(p->c->subnets, subnet);
+    if (!p->c->pods)
+        return;
+    ctl_pods_add(p->c->pods, key);
+    ctl_services_ip(p->c->services, key);
+}
+
+static void gone(struct ctl_ips *p, const char *key, const struct macvlanip *was, int64_t until_ms)
+{
+    keep(p, key, was);
+    ledger_remove_ip(p->c->ledger, was->uid, until_ms);
+    look_at(p, key, was->subnet);
 }
 
 /* There: the watch will tell, or it goes before that, and we look again. */
 static void on_looked(void *arg, const struct kube_reply *reply)
 {
     struct unseen *u = arg;
-    struct ctl_ips *p = u->p;
     const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
 
     u->call = NULL;
-    if (reply->status == -ENOENT || (reply->status == 0 && uid && strcmp(uid, u->uid) != 0)) {
-        ledger_remove_ip(p->c->ledger, u->uid, 0);
-        ctl_subnets_touch(p->c->subnets, u->subnet);
-        ctl_pods_add(p->c->pods, u->key);
-        forget_unseen(p, u->uid);
+    if (reply->status == -ENOENT || (reply->status == 0 && uid && strcmp(uid, u->ip->uid) != 0)) {
+        gone(u->p, u->key, u->ip, 0);
+        drop_unseen(u);
     }
 }
 
@@ -136,7 +182,6 @@ void ctl_ips_put(struct ctl_ips *p, const cJSON *object)
         return;
     put(p->c->ledger, ip);
     remember_unseen(p, ip);
-    macvlanip_free(ip);
 }
 
 /* --- what is watched --- */
@@ -149,39 +194,20 @@ static int64_t rests_until(const struct macvlanip *ip)
     return ip->reuse_at_s && left_s > 0 ? kube_now_ms() + left_s * 1000 : 0;
 }
 
-/* A pod that lives has its address on its interface, whoever has deleted the MacvlanIP: the garbage
- * collector does, when a StatefulSet is deleted whose pods take their time to end. */
-static void keep(struct ctl_ips *p, const char *key, const struct macvlanip *was)
-{
-    struct ledger *ledger = p->c->ledger;
-    struct ledger_net *net = ledger_find_subnet(ledger, was->subnet);
-    struct ledger_intent intent = {.pod_uid = (char *)(uintptr_t)was->pod_uid,
-                                   .pod_key = (char *)(uintptr_t)key,
-                                   .pair = {was->ip, was->mac, was->has_mac}};
-
-    if (net && was->ip.family && p->c->pods && ctl_pods_lives(p->c->pods, key, was->pod_uid))
-        (void)ledger_intend(ledger, net, &intent);
-}
-
 static void on_changed(void *arg, const char *key, const void *before, const void *now)
 {
     struct ctl_ips *p = arg;
     const struct macvlanip *was = before, *is = now;
 
-    forget_unseen(p, is ? is->uid : was->uid);
-    if (is) {
-        put(p->c->ledger, is);
-    } else {
-        keep(p, key, was);
-        ledger_remove_ip(p->c->ledger, was->uid, rests_until(was));
-    }
+    forget_unseen(p, is ? is : was);
     if (p->c->webhook)
         ctl_webhook_ip_changed(p->c->webhook, was, is);
-    ctl_subnets_touch(p->c->subnets, is ? is->subnet : was->subnet);
-    if (!p->c->pods)
+    if (!is) {
+        gone(p, key, was, rests_until(was));
         return;
-    ctl_pods_add(p->c->pods, key);
-    ctl_services_ip(p->c->services, key);
+    }
+    put(p->c->ledger, is);
+    look_at(p, key, is->subnet);
 }
 
 /* --- reading them all --- */
@@ -331,7 +357,7 @@ void ctl_ips_free(struct ctl_ips *p)
         end_reading(p->readings, NULL);
     }
     while (p->unseen)
-        forget_unseen(p, p->unseen->uid);
+        drop_unseen(p->unseen);
     kube_timer_free(p->look);
     kube_informer_free(p->informer);
     free(p);

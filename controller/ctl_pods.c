@@ -143,6 +143,7 @@ static void wake(struct ctl_pods *p, const char *subnet, bool all)
             continue;
         has_auto |= n->is_auto;
         n->is_waiting = false;
+        n->is_woken = n->is_auto;
         kube_queue_add(p->queue, n->key);
     }
 }
@@ -181,6 +182,22 @@ static void handle_living(struct ctl_pods *p, const char *key, const struct ctl_
         give_begin(w);
 }
 
+/* The one that was woken for an address may be gone by now, or have another one. */
+static void pass_on(struct ctl_pods *p, const char *key, const struct ctl_pod *pod,
+                    const struct macvlanip *ip)
+{
+    struct note *n = find_note(p, key);
+    bool takes = pod && n && !pod->svc->is_terminated && !pod->svc->is_deleted &&
+                 !strcmp(pod->svc->uid, n->uid) && (!ip || strcmp(ip->pod_uid, n->uid) != 0) &&
+                 !ctl_ips_is_made(p->c->ips, n->uid);
+
+    if (!n || !n->is_woken)
+        return;
+    n->is_woken = false;
+    if (!takes)
+        ctl_pods_wake_one(p, n->subnet);
+}
+
 static void handle(void *arg, const char *key)
 {
     struct ctl_pods *p = arg;
@@ -191,6 +208,7 @@ static void handle(void *arg, const char *key)
 
     if (!ctl_may_write(p->c))
         return;
+    pass_on(p, key, pod, ip);
     if (gone_has_promises(p, key, uid)) {
         gone_promises(work_new(p, key, uid));
         return;

@@ -26,6 +26,7 @@ struct note {
     char *key, *uid, *subnet;
     char *texts[TOLD_COUNT];
     bool is_waiting, is_auto;
+    bool is_woken; /* for one address that was freed; who does not take it wakes the next */
     UT_hash_handle hh;
 };
 

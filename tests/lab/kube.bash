@@ -6,9 +6,8 @@
 # Its administrator is in lab_kube_config NAME. The programs are built on the first call, which takes
 # minutes (kubernetes-from-debian.sh). Without controllers nobody makes service accounts' secrets, so
 # that a pod needs none; with them, whoever makes a pod waits for the account first. The words in
-# LAB_APISERVER_ARGS and LAB_CONTROLLERS_ARGS are further arguments of the two.
-# that a pod needs none; with them, whoever makes a pod waits for the account first. LAB_KUBE_COMPACT
-# ("2s") is how long etcd keeps old versions; 5 minutes without it.
+# LAB_APISERVER_ARGS and LAB_CONTROLLERS_ARGS are further arguments of the two. LAB_KUBE_COMPACT ("2s")
+# is how long etcd keeps old versions; 5 minutes without it.
 lab_kube() {
     local name=$1 dir=$LAB_DIR/$1.kube
     mkdir -p "$dir"
