@@ -96,27 +96,28 @@ class Server:
         text = answer.read()
         return answer.status, json.loads(text) if text.startswith(b"{") else {}
 
-    def find(self, group):
-        """Where a group is served, and which of its resources are in namespaces."""
+    def find(self, group, plural):
+        """Where a resource is served, and whether it is in namespaces; the preferred version first, which need not have it."""
         if group not in self.known:
-            base = "/api/v1"
+            bases = ["/api/v1"]
             if group:
-                base = "/apis/" + self.ask("GET", "/apis/" + group)[1]["preferredVersion"]["groupVersion"]
-            items = self.ask("GET", base)[1]["resources"]
-            self.known[group] = base, {r["name"]: r["namespaced"] for r in items}
-        return self.known[group]
+                found = self.ask("GET", "/apis/" + group)[1]
+                versions = [found["preferredVersion"]] + found["versions"]
+                bases = ["/apis/" + version["groupVersion"] for version in versions]
+            self.known[group] = [(base, {r["name"]: r["namespaced"] for r in self.ask("GET", base)[1]["resources"]}) for base in bases]
+        return next(((base, resources[plural]) for base, resources in self.known[group] if plural in resources), (None, False))
 
     def call(self, where, resource, name, verb):
         full, slash, sub = resource.partition("/")
         plural, _, group = full.partition(".")
-        base, resources = self.find(group)
-        if plural not in resources:
+        base, is_namespaced = self.find(group, plural)
+        if not base:
             return "no such resource"
         # A right to list one object by its name is one to list with this selector.
         only = "" if name == "*" else f"&fieldSelector=metadata.name%3D{name}"
         name = NOBODY if name == "*" else name
         all_of_it = verb in ("list", "watch") and where == "*"
-        if resources[plural] and not all_of_it:
+        if is_namespaced and not all_of_it:
             base += "/namespaces/" + ("default" if where == "*" else where)
         one = f"{base}/{plural}/{name}{slash}{sub}"
         requests = {
