@@ -23,10 +23,13 @@ static void count(struct work *w, const char *result)
 static void on_labelled(void *arg, const struct kube_reply *reply)
 {
     struct work *w = arg;
+    const struct ctl_pod *pod = work_pod(w);
 
     w->call = NULL;
+    if (pod && reply->status == 0)
+        ((struct ctl_pod *)(uintptr_t)pod)->labelled = w->label;
     /* The pod is gone, or another one bears its name by now. */
-    if (reply->status == 0 || reply->status == -ENOENT || !work_pod(w))
+    if (reply->status == 0 || reply->status == -ENOENT || !pod)
         work_done(w);
     else
         work_retry(w, "write its labels", reply);
@@ -48,10 +51,12 @@ void give_labels(struct work *w, struct ip_addr ip, const struct ip_mac *mac)
     labels = annot_labels(&request, ip, mac);
     meta = cJSON_AddObjectToObject(patch, "metadata");
     cJSON_AddItemToObject(meta, "labels", labels);
-    if (ctl_pod_has_labels(pod, labels) || !ctl_may_write(w->p->c)) {
+    if (ctl_pod_has_labels(pod, labels) || ip_compare(pod->labelled, ip) == 0 ||
+        !ctl_may_write(w->p->c)) {
         work_done(w);
         return;
     }
+    w->label = ip;
     json_add_str(meta, "uid", w->pod_uid);
     path = xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
     w->call = ctl_send(w->p->c, "PATCH", path, take(patch), on_labelled, w);

@@ -1,5 +1,6 @@
 #pragma once
 /* What the controller keeps of each pod. */
+#include "ip.h"
 #include "svc_pod.h"
 
 #include <cjson/cJSON.h>
@@ -13,6 +14,7 @@ struct ctl_pod {
     /* Of a macvlan pod: its controller, for a ReplicaSet with a Deployment that; or NULL. */
     char *owner_kind, *owner_name;
     char *workload;              /* Rancher's label for what it belongs to, or NULL */
+    struct ip_addr labelled;     /* by us, which the watch has not shown yet; or none */
     int64_t seen_us;             /* when it came up first, for the time it waits */
     struct ctl_pod *prev, *next; /* in its namespace: ctl_services.c */
 };

@@ -19,7 +19,14 @@
 #define TAKE_RETRY_MS 500             /* between attempts to take a subnet over */
 #define FIGURE_MAX (INT64_C(1) << 53) /* what JSON numbers hold exactly */
 
+/* A PUT with many intents takes longer than one with few, but not by much. So it waits, for as long
+ * as other requests keep the server busy anyway, and then overtakes what is left of them. */
+#define GATHER_MS 2 /* what comes up together */
+#define BUSY 48     /* requests that wait or are under way */
+#define WAIT_MAX_MS 250
+
 static void send_status(struct writer *w);
+static void send_when_due(struct writer *w);
 static void read_to_take(struct writer *w);
 
 static void on_timer(void *arg)
@@ -29,7 +36,7 @@ static void on_timer(void *arg)
     if (w->is_taking && !w->call)
         read_to_take(w);
     else
-        send_status(w);
+        send_when_due(w);
 }
 
 struct writer *writer_get(struct ctl_subnets *s, const char *name)
@@ -172,7 +179,7 @@ static int64_t epoch_of(const cJSON *object)
 static void go_on(struct writer *w)
 {
     if (w->waiting.count || w->is_dirty)
-        send_status(w);
+        send_when_due(w);
 }
 
 /* What could not be written still has to be, also where nobody waits for it. */
@@ -239,8 +246,23 @@ static void join(struct waiters *to, struct waiters *from)
 static void put(struct writer *w, cJSON *status, kube_done done)
 {
     auto_free char *path = xasprintf("%s/status", w->path);
+    auto_json cJSON *object = make_object(w, status);
+    struct kube_request request = {.method = "PUT",
+                                   .path = path,
+                                   .body = object,
+                                   .is_urgent = true};
 
-    w->call = ctl_send(w->all->c, "PUT", path, make_object(w, status), done, w);
+    w->call = kube_io_send(w->all->c->io, &request, done, w);
+}
+
+static void send_when_due(struct writer *w)
+{
+    bool is_busy = kube_io_pending(w->all->c->io) >= BUSY;
+
+    if (is_busy && kube_now_ms() < w->due_ms)
+        kube_timer_set(w->timer, GATHER_MS);
+    else
+        send_status(w);
 }
 
 static void send_status(struct writer *w)
@@ -272,11 +294,13 @@ void ctl_subnets_write(struct ctl_subnets *s, const char *subnet,
 {
     struct writer *w = writer_get(s, subnet);
 
+    if (!w->waiting.count)
+        w->due_ms = kube_now_ms() + WAIT_MAX_MS;
     array_grow(w->waiting.items, w->waiting.count);
     w->waiting.items[w->waiting.count++] = (struct waiter){done, arg};
     w->is_dirty = true;
-    /* From the loop, so that whatever else comes up in this turn goes with it. */
-    kube_timer_wake(w->timer);
+    if (w->waiting.count == 1)
+        kube_timer_set(w->timer, GATHER_MS);
 }
 
 void ctl_subnets_touch(struct ctl_subnets *s, const char *subnet)

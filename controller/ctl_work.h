@@ -10,10 +10,11 @@
 struct work {
     struct ctl_pods *p;
     char *key;
-    char *pod_uid;     /* "" when the pod is gone */
-    char *ip_uid;      /* of the MacvlanIP that is to be deleted */
-    bool is_set_asked; /* whether it goes on with the MacvlanIP; else the pod is */
-    bool is_orphan;    /* its StatefulSet is gone: the MacvlanIP is the pod's own */
+    char *pod_uid;        /* "" when the pod is gone */
+    char *ip_uid;         /* of the MacvlanIP that is to be deleted */
+    bool is_set_asked;    /* whether it goes on with the MacvlanIP; else the pod is */
+    bool is_orphan;       /* its StatefulSet is gone: the MacvlanIP is the pod's own */
+    struct ip_addr label; /* what its labels are about to say */
     struct kube_call *call;
     struct work *prev, *next;
 };

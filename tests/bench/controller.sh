@@ -62,7 +62,7 @@ patched() {
         END { exit !ok }'
 }
 
-# rest_client: requests that kubectl did not make; the status of a subnet comes on top.
+# The pods are there before the controller, which begins with all of them once it leads.
 bench_rate() {
     local round began
     subnet rate 10 10.16.0.0/16
