@@ -44,7 +44,7 @@ void give_labels(struct work *w, struct ip_addr ip, const struct ip_mac *mac)
     auto_free char *path = NULL;
     cJSON *meta, *labels;
 
-    if (!pod || annot_parse(pod->annotations, &request, &refusal) != 1) {
+    if (!pod || ctl_pod_request(pod, &request, &refusal) != 1) {
         work_done(w);
         return;
     }
@@ -142,8 +142,7 @@ static void create(struct work *w)
     auto_free char *path = NULL;
 
     /* What has changed meanwhile has queued the key already. */
-    if (!pod || !intent || annot_parse(pod->annotations, &request, &refusal) != 1 ||
-        !ctl_may_write(c)) {
+    if (!pod || !intent || ctl_pod_request(pod, &request, &refusal) != 1 || !ctl_may_write(c)) {
         work_done(w);
         return;
     }
@@ -268,7 +267,7 @@ static void on_confirmed(void *arg, const struct kube_reply *reply)
     if (reply->status < 0 && reply->status != -ENOENT)
         work_retry(w, "look at the pod", reply);
     else if (reply->status < 0 || !uid || strcmp(uid, w->pod_uid) || !pod || !ip ||
-             annot_parse(pod->annotations, &request, &refusal) != 1)
+             ctl_pod_request(pod, &request, &refusal) != 1)
         work_done(w); /* an event is on its way */
     else
         take_place(w, pod, ip, &request);
@@ -375,7 +374,7 @@ void give_begin(struct work *w)
     auto_annot_request struct annot_request request = {.subnet = NULL};
     auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
 
-    if (annot_parse(pod->annotations, &request, &refusal) != 1) {
+    if (ctl_pod_request(pod, &request, &refusal) != 1) {
         refuse(w, pod, &request, &refusal);
     } else if (ip && ip->is_deleting) {
         gone_begin(w, ip);

@@ -11,14 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cJSON *our_annotations(const cJSON *annotations)
+/* As text, which takes a fifth of the memory of a tree. */
+static char *our_annotations(const cJSON *annotations)
 {
     static const char *const keys[] = {ANNOT_IP, ANNOT_SUBNET, ANNOT_MAC};
-    cJSON *copy = cJSON_CreateObject();
+    auto_json cJSON *copy = cJSON_CreateObject();
 
     for (size_t i = 0; i < 3; i++)
         json_add_str(copy, keys[i], json_get_str(annotations, keys[i]));
-    return copy;
+    return json_print(copy);
+}
+
+int ctl_pod_request(const struct ctl_pod *pod, struct annot_request *out,
+                    struct annot_refusal *out_refusal)
+{
+    auto_json cJSON *annotations = pod->annotations ? cJSON_Parse(pod->annotations) : NULL;
+
+    return annot_parse(annotations, out, out_refusal);
 }
 
 static const cJSON *find_controller(const cJSON *meta)
@@ -95,7 +104,7 @@ void ctl_pod_free(void *value)
     if (!pod)
         return;
     svc_pod_free(pod->svc);
-    cJSON_Delete(pod->annotations);
+    free(pod->annotations);
     free(pod->half);
     free(pod->set_name);
     free(pod->set_uid);

@@ -1,5 +1,6 @@
 #pragma once
 /* What the controller keeps of each pod. */
+#include "annot.h"
 #include "ip.h"
 #include "svc_pod.h"
 
@@ -8,7 +9,7 @@
 
 struct ctl_pod {
     struct svc_pod *svc;      /* names, labels, state */
-    cJSON *annotations;       /* of a macvlan pod, those that are ours; else NULL */
+    char *annotations;        /* of a macvlan pod, those that are ours, as JSON; else NULL */
     char *half;               /* a warning: it has only a part of what its mode needs; or NULL */
     char *set_name, *set_uid; /* of its StatefulSet, or NULL */
     /* Of a macvlan pod: its controller, for a ReplicaSet with a Deployment that; or NULL. */
@@ -22,6 +23,9 @@ struct ctl_pod {
 /* NULL: no pod. */
 struct ctl_pod *ctl_pod_new(const cJSON *object, bool is_multus);
 void ctl_pod_free(void *pod); /* NULL is fine */
+/* What it asks for; as annot_parse. */
+int ctl_pod_request(const struct ctl_pod *pod, struct annot_request *out,
+                    struct annot_refusal *out_refusal);
 /* Whether it has all labels that are strings in `labels`. */
 bool ctl_pod_has_labels(const struct ctl_pod *pod, const cJSON *labels);
 /* Whether a macvlan pod comes from that workload of its namespace, or (kind "Pod") is it itself. A

@@ -23,7 +23,7 @@ struct writer {
     int64_t epoch;          /* which this leader has written; 0: none yet */
     struct kube_call *call;
     struct waiters sent, waiting;
-    int64_t due_ms; /* how long they wait at most */
+    int64_t due_ms;                 /* how long they wait at most */
     char *sent_text, *written_text; /* statuses */
     bool is_taking, is_dirty;
     bool had_epoch;  /* another leader has written one */
