@@ -302,6 +302,9 @@ static inline void create_steps(struct steps *st, unsigned i, unsigned pod)
         emit(st, &to, "has sent POST, and forgets its intent for pod", pod, WORKS);
         to = *st->from;
     }
+    if (may_post(st->set, c, pod) && pod_of(to.ips[name]) == pod)
+        learn(c, &to, name);
+    emit(st, &to, "hears of the MacvlanIP of pod", pod, WORKS);
 }
 
 static inline void label_steps(struct steps *st, unsigned pod, unsigned addr)
