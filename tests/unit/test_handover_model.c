@@ -1,7 +1,8 @@
 /*
- * All states of the model of the hand-over (handover_model.h, handover_steps.h): in none do two living pods hold one
- * address, and from each of them everything comes right when nothing goes wrong any more. Each rule
- * of docs/hand-over.md is needed: without it the search finds what goes wrong.
+ * All states of the model of the hand-over (handover_model.h, handover_steps.h): in none do two
+ * living pods hold one address, and from each of them everything comes right when nothing goes
+ * wrong any more. Each rule of docs/hand-over.md is needed: without it the search finds what goes
+ * wrong.
  *
  * MODEL_EPOCHS (2): how many leaders write the status of the subnet before the quiet end; 3 takes
  * half a minute.
