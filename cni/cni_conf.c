@@ -10,8 +10,6 @@
 
 #define TIMEOUT_S 30
 #define TIMEOUT_MAX_S 600
-#define ANNOUNCEMENTS 3
-#define ANNOUNCEMENTS_MAX 10
 #define MTU_MAX 65535
 #define LOG_MAX (10 << 20)
 #define LOG_MAX_LEAST 4096
@@ -182,7 +180,7 @@ static int take_network(const cJSON *tree, struct cni_conf *c, struct err **e)
 
 static int take_call(const cJSON *tree, struct cni_conf *c, struct err **e)
 {
-    int64_t timeout_s = TIMEOUT_S, announcements = ANNOUNCEMENTS;
+    int64_t timeout_s = TIMEOUT_S;
     int r = get_bool(tree, "chained", &c->is_chained, e);
 
     c->interface = "eth1";
@@ -195,8 +193,6 @@ static int take_call(const cJSON *tree, struct cni_conf *c, struct err **e)
     if (r == 0)
         r = get_bool(tree, "probe", &c->has_probe, e);
     if (r == 0)
-        r = get_number(tree, "announce", 0, ANNOUNCEMENTS_MAX, &announcements, e);
-    if (r == 0)
         r = get_bool(tree, "disableCheck", &c->is_check_disabled, e);
     if (r < 0)
         return r;
@@ -207,7 +203,6 @@ static int take_call(const cJSON *tree, struct cni_conf *c, struct err **e)
     if (c->kubeconfig && !*c->kubeconfig)
         c->kubeconfig = NULL;
     c->timeout_ms = (int)timeout_s * 1000;
-    c->announcements = (unsigned)announcements;
     return 0;
 }
 

@@ -12,7 +12,6 @@
  *   kubeconfig           a path; absent: where flatnet, multus, RKE2 and K3s put theirs
  *   timeout              seconds that a pod waits for its address, 1 to 600: 30
  *   probe                true: asks the network whether somebody has the address
- *   announce             how often the address is announced, 0 to 10: 3
  *   mac                  of the interface; CNI_ARGS and runtimeConfig count before it
  *   logFile              a path; "": none; absent: CNI_LOG_FILE
  *   logLevel             error, warn (warning), info, debug (verbose), as multus too: info
@@ -57,7 +56,6 @@ struct cni_conf {
     const char *kubeconfig; /* NULL: not given */
     int timeout_ms;
     bool has_probe;
-    unsigned announcements;
     bool is_check_disabled; /* disableCheck */
 
     const char *log_file; /* NULL: none */

@@ -42,6 +42,16 @@ int install_remove(const struct install_options *o, struct err **e);
  */
 int install_chain(const char *text, size_t len, char **out_text, struct err **e);
 
+/* --- install_net.c --- */
+
+struct install_net;
+
+int install_net_new(struct install_net **out, struct err **e);
+void install_net_free(struct install_net *n); /* NULL is fine */
+/* Looks at everything once; 1: something was put right, 0: all was well. What could not be is tried
+ * again by the next call. */
+int install_net_keep(struct install_net *n, struct err **e);
+
 /* --- install_run.c --- */
 
 /* Runs until SIGTERM; the exit status. */

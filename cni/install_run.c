@@ -1,6 +1,6 @@
 /*
- * The loop of `install`: everything is looked at again when something in the folders changes, and
- * twice a minute, since a watch on a folder of the host can miss what happens below a mount.
+ * The loop of `install`: the network is looked at every few seconds, the files when something in
+ * their folders changes, and once a minute, since a watch can miss what happens below a mount.
  */
 #include "install.h"
 
@@ -20,29 +20,41 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define LOOK_MS 30000
+#define LOOK_MS 5000
+#define FILES_MS 60000
 #define SOON_MS 100   /* after a change, so that several come together */
 #define RETRY_MS 5000 /* after a failure */
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB)
 
-enum part { PROGRAMS, KUBECONFIG, CONFLIST, N_PARTS };
+enum part { PROGRAMS, KUBECONFIG, CONFLIST, NETWORK, N_PARTS };
 
 struct install {
     const struct install_options *o;
     struct event_base *base;
     struct event *look;
     struct http_server *server;
+    struct install_net *net;
     char *told[N_PARTS]; /* what is wrong with it, or NULL */
     uint64_t writes[N_PARTS];
+    int64_t files_due_ms;
     int watch_fd;
 };
 
-static const struct {
-    const char *name;
-    int (*keep)(const struct install_options *o, struct err **e);
-} parts[N_PARTS] = {{"programs", install_programs},
-                    {"kubeconfig", install_kubeconfig},
-                    {"conflist", install_conflist}};
+static const char *const names[N_PARTS] = {"programs", "kubeconfig", "conflist", "network"};
+
+static int keep(struct install *in, enum part part, struct err **e)
+{
+    switch (part) {
+    case PROGRAMS:
+        return install_programs(in->o, e);
+    case KUBECONFIG:
+        return install_kubeconfig(in->o, e);
+    case CONFLIST:
+        return in->o->is_chained ? install_conflist(in->o, e) : 0;
+    default:
+        return install_net_keep(in->net, e);
+    }
+}
 
 /* What stays wrong is said once. */
 static void tell(struct install *in, enum part part, const struct err *e)
@@ -67,17 +79,22 @@ static void look(void *arg)
 {
     struct install *in = arg;
 
-    for (size_t i = 0; i < N_PARTS; i++) {
+    bool has_files = kube_now_ms() >= in->files_due_ms;
+
+    for (size_t i = has_files ? 0 : NETWORK; i < N_PARTS; i++) {
         auto_err struct err *e = NULL;
-        int r = i == CONFLIST && !in->o->is_chained ? 0 : parts[i].keep(in->o, &e);
+        int r = keep(in, (enum part)i, &e);
 
         tell(in, (enum part)i, r < 0 ? e : NULL);
         if (r <= 0)
             continue;
         in->writes[i]++;
-        log_info("%s written", parts[i].name);
+        if (i != NETWORK)
+            log_info("%s written", names[i]);
     }
-    kube_timer_set(in->look, is_ready(in) ? LOOK_MS : RETRY_MS);
+    if (has_files)
+        in->files_due_ms = kube_now_ms() + (is_ready(in) ? FILES_MS : LOOK_MS);
+    kube_timer_set(in->look, LOOK_MS);
 }
 
 /* --- changes --- */
@@ -90,6 +107,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while (read(fd, events, sizeof(events)) > 0)
         ;
+    in->files_due_ms = 0;
     kube_timer_set(in->look, SOON_MS);
 }
 
@@ -129,7 +147,7 @@ static void on_readyz(void *arg, const void *body, size_t len, struct http_reply
     (void)len;
     reply->status = is_ready(in) ? 200 : 503;
     for (size_t i = 0; i < N_PARTS; i++)
-        (void)buf_addf(&reply->body, "%s: %s\n", parts[i].name, in->told[i] ? in->told[i] : "ok");
+        (void)buf_addf(&reply->body, "%s: %s\n", names[i], in->told[i] ? in->told[i] : "ok");
 }
 
 static void on_metrics(void *arg, const void *body, size_t len, struct http_reply *reply)
@@ -145,13 +163,13 @@ static void on_metrics(void *arg, const void *body, size_t len, struct http_repl
                                    "# HELP flatnet_cni_part_ok 1 while the part is as it must be.\n"
                                    "# TYPE flatnet_cni_part_ok gauge\n");
     for (size_t i = 0; i < N_PARTS; i++)
-        (void)buf_addf(&reply->body, "flatnet_cni_part_ok{part=\"%s\"} %d\n", parts[i].name,
+        (void)buf_addf(&reply->body, "flatnet_cni_part_ok{part=\"%s\"} %d\n", names[i],
                        !in->told[i]);
     (void)buf_addstr(&reply->body, "# HELP flatnet_cni_part_writes_total Times it was written.\n"
                                    "# TYPE flatnet_cni_part_writes_total counter\n");
     for (size_t i = 0; i < N_PARTS; i++)
-        (void)buf_addf(&reply->body, "flatnet_cni_part_writes_total{part=\"%s\"} %llu\n",
-                       parts[i].name, (unsigned long long)in->writes[i]);
+        (void)buf_addf(&reply->body, "flatnet_cni_part_writes_total{part=\"%s\"} %llu\n", names[i],
+                       (unsigned long long)in->writes[i]);
 }
 
 static int serve(struct install *in, struct err **e)
@@ -190,6 +208,8 @@ static int run_loop(struct install *in, struct err **e)
     if (r == 0)
         r = fs_mkdirs(in->o->bin_dir, 0755, e);
     if (r == 0)
+        r = install_net_new(&in->net, e);
+    if (r == 0)
         r = serve(in, e);
     if (r == 0) {
         changes = watch_folders(in);
@@ -214,6 +234,7 @@ int install_run(const struct install_options *o)
     if (r < 0)
         log_error("%s", err_text(e));
     http_server_free(in.server);
+    install_net_free(in.net);
     kube_timer_free(in.look);
     mem_close_fd(&in.watch_fd);
     for (size_t i = 0; i < N_PARTS; i++)

@@ -5,6 +5,7 @@
 #include "cni_log.h"
 #include "cni_say.h"
 #include "fs.h"
+#include "install.h"
 #include "json.h"
 #include "mem.h"
 
@@ -20,11 +21,18 @@ static bool is_ipam;
 /* What is asked for by arguments, without a runtime. */
 static int run_verb(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    if (!strcmp(argv[1], "install") || !strcmp(argv[1], "uninstall"))
+        return install_main(argc - 1, argv + 1);
+    if (argc == 2 && !strcmp(argv[1], "--version")) {
         (void)puts(NAME " " FLATNET_VERSION);
         return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
     }
-    fprintf(stderr, NAME ": unexpected argument '%s'\n", argv[1]);
+    if (argc == 2 && !strcmp(argv[1], "--help")) {
+        char *help[] = {(char *)"install", (char *)"--help", NULL};
+
+        return install_main(2, help);
+    }
+    fprintf(stderr, NAME ": unexpected argument '%s'; see --help\n", argv[1]);
     return EXIT_USAGE;
 }
 

@@ -70,7 +70,6 @@ static void reads_the_nad_of_2019(void **state)
     assert_null(s.conf.kubeconfig);
     assert_int_equal(s.conf.timeout_ms, 30000);
     assert_false(s.conf.has_probe);
-    assert_int_equal(s.conf.announcements, 3);
     assert_string_equal(s.conf.log_file, CNI_LOG_FILE);
     assert_int_equal(s.conf.log_level, LOG_INFO);
     assert_null(s.conf.dns);
@@ -91,7 +90,7 @@ static void reads_all_that_is_ours(void **state)
             &s, "0.4.0",
             ", \"master\": \"bond0\", \"mode\": \"vepa\", \"mtu\": 1400, \"chained\": true, "
             "\"interface\": \"mv0\", \"kubeconfig\": \"/k\", \"timeout\": 45, \"probe\": true, "
-            "\"announce\": 0, \"disableCheck\": true, \"logFile\": \"\", "
+            "\"disableCheck\": true, \"logFile\": \"\", "
             "\"logLevel\": \"verbose\", \"logFormat\": \"json\", \"logMaxSize\": 8192, "
             "\"dns\": {\"domain\": \"d\", \"search\": []}, \"unknown\": {\"a\": [1]}, "
             "\"capabilities\": {\"mac\": true}, \"cni.dev/x\": 1"),
@@ -105,7 +104,6 @@ static void reads_all_that_is_ours(void **state)
     assert_string_equal(s.conf.kubeconfig, "/k");
     assert_int_equal(s.conf.timeout_ms, 45000);
     assert_true(s.conf.has_probe);
-    assert_int_equal(s.conf.announcements, 0);
     assert_true(s.conf.is_check_disabled);
     assert_null(s.conf.log_file);
     assert_int_equal(s.conf.log_level, LOG_INFO);

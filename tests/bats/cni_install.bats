@@ -1,0 +1,137 @@
+#!/usr/bin/env bats
+# `static-macvlan-cni install`: what it puts on a node and keeps there, and what uninstall takes away.
+# It runs in a network namespace of its own.
+# shellcheck disable=SC2154
+
+load helper
+
+setup() {
+    common_setup
+    need ip nsenter curl jq
+    PLUGIN=${FLATNET_BUILD:-$REPO_ROOT/build}/bin/static-macvlan-cni
+    start_lab
+    NET=flatnet-i$$-$BATS_TEST_NUMBER
+    ip netns add "$NET"
+    ip -n "$NET" link set lo up
+    mkdir -p account conf bin
+    printf 'token-1' >account/token
+    printf 'default' >account/namespace
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out account/ca.crt -subj /CN=ca -days 2 2>/dev/null
+}
+
+teardown() {
+    lab_cleanup
+    ip netns del "$NET"
+}
+
+installs() {
+    KUBERNETES_SERVICE_HOST=10.43.0.1 KUBERNETES_SERVICE_PORT=443 lab_spawn install nsenter --net="/run/netns/$NET" \
+        "$PLUGIN" install --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --listen 127.0.0.1:0 "$@"
+    lab_ready install 30 grep -q '^note: listening' "$LAB_DIR/install.log"
+}
+
+get() {
+    nsenter --net="/run/netns/$NET" curl -s "http://127.0.0.1:$(sed -n 's/.*listening port=//p' "$LAB_DIR/install.log" | tail -n 1)$1"
+}
+
+is_ready() {
+    get /readyz -o /dev/null >ready && ! grep -v ': ok$' ready
+}
+
+token() {
+    jq -r '.users[0].user.token' conf/flatnet.d/flatnet.kubeconfig
+}
+
+has_token() {
+    [ "$(token)" = "$1" ]
+}
+
+plugins() {
+    jq -r '[.plugins[].type] | join(" ")' conf/05-flatnet.conflist
+}
+
+has_plugins() {
+    [ "$(plugins)" = "$1" ]
+}
+
+@test "programs, kubeconfig and health" {
+    installs
+    lab_wait 20 is_ready
+    cmp "$PLUGIN" bin/static-macvlan-cni
+    cmp "$PLUGIN" bin/static-ipam
+    assert_equal "$(stat -c '%a' bin/static-ipam conf/flatnet.d conf/flatnet.d/flatnet.kubeconfig | paste -sd ' ')" '755 700 600'
+    jq -e --arg ca "$(base64 -w 0 account/ca.crt)" '.clusters[0].cluster == {"server": "https://10.43.0.1:443",
+        "certificate-authority-data": $ca} and .users[0].user == {"token": "token-1"}' conf/flatnet.d/flatnet.kubeconfig
+    refute ls conf/05-flatnet.conflist
+    assert_equal "$(get /healthz)" ok
+    assert_contains 'flatnet_cni_part_ok{part="kubeconfig"} 1' <(get /metrics)
+}
+
+@test "a token that was rotated, and files that somebody removed, are there again" {
+    installs
+    lab_wait 20 is_ready
+    # As the kubelet does it: a new file under the old name.
+    printf 'token-2' >account/token.new
+    mv account/token.new account/token
+    lab_wait 20 has_token token-2
+    rm bin/static-ipam conf/flatnet.d/flatnet.kubeconfig
+    lab_wait 90 test -x bin/static-ipam
+    lab_wait 90 has_token token-2
+    # A program that runs is replaced, not written to.
+    cp /bin/sleep bin/static-macvlan-cni
+    bin/static-macvlan-cni 30 &
+    lab_wait 90 cmp -s "$PLUGIN" bin/static-macvlan-cni
+    kill $!
+}
+
+@test "chained: ours comes first and follows the one behind it; only uninstall removes it" {
+    installs --mode chained
+    lab_wait 20 grep -q 'no network configuration' "$LAB_DIR/install.log"
+    assert_contains 'conflist: no network configuration' <(get /readyz)
+    printf '{"name": "cbr0", "cniVersion": "0.3.1", "plugins": [{"type": "flannel"}, {"type": "portmap"}]}' >conf/10-flannel.conflist
+    lab_wait 20 has_plugins 'flannel portmap static-macvlan-cni'
+    assert_equal "$(find conf -maxdepth 1 -type f -printf '%f\n' | sort | head -n 1)" 05-flatnet.conflist
+    lab_wait 20 is_ready
+    # The other one changes, breaks, and is put right.
+    printf '{"name": "cbr0", "cniVersion": "0.3.1", "plugins": [{"type": "flannel"}]}' >conf/new && mv conf/new conf/10-flannel.conflist
+    lab_wait 20 has_plugins 'flannel static-macvlan-cni'
+    printf '{"name": ' >conf/10-flannel.conflist
+    lab_wait 20 grep -q "cannot chain to '$T/conf/10-flannel.conflist'" "$LAB_DIR/install.log"
+    has_plugins 'flannel static-macvlan-cni'
+    printf '{"name": "n", "type": "bridge"}' >conf/10-flannel.conflist
+    lab_wait 20 has_plugins 'bridge static-macvlan-cni'
+    rm conf/05-flatnet.conflist
+    lab_wait 20 has_plugins 'bridge static-macvlan-cni'
+    lab_stop install
+    has_plugins 'bridge static-macvlan-cni'
+    "$PLUGIN" uninstall --conf-dir "$T/conf"
+    assert_equal "$(find conf -mindepth 1 -printf '%f\n')" 10-flannel.conflist
+    "$PLUGIN" uninstall --conf-dir "$T/conf"
+    test -x bin/static-macvlan-cni
+}
+
+@test "killed at any moment, it leaves what the next one finishes" {
+    local i
+    printf '{"name": "n", "type": "bridge"}' >conf/10.conf
+    for i in 1 2 3 4 5 6 7 8; do
+        rm -rf bin conf/05-flatnet.conflist conf/flatnet.d
+        KUBERNETES_SERVICE_HOST=10.43.0.1 KUBERNETES_SERVICE_PORT=443 timeout -s KILL "0.0$i" nsenter --net="/run/netns/$NET" \
+            "$PLUGIN" install --mode chained --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --listen 127.0.0.1:0 2>/dev/null || true
+    done
+    installs --mode chained
+    lab_wait 20 is_ready
+    has_plugins 'bridge static-macvlan-cni'
+    cmp "$PLUGIN" bin/static-macvlan-cni
+}
+
+@test "options" {
+    "$PLUGIN" --help | grep -q 'static-macvlan-cni install'
+    "$PLUGIN" --version | grep -q '^static-macvlan-cni [0-9]'
+    status=0
+    "$PLUGIN" install --mode neither 2>err || status=$?
+    assert_equal "$status" 2
+    assert_contains "'neither' is no value of --mode" err
+    status=0
+    "$PLUGIN" nonsense 2>err || status=$?
+    assert_equal "$status" 2
+}
