@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,18 @@ static bool is_same(const char *path, const char *bytes, size_t len, mode_t mode
            !memcmp(now.data, bytes, len);
 }
 
+/* What a run that was killed in fs_write_file has left. */
+static void remove_leftovers(const char *path)
+{
+    auto_free char *pattern = xasprintf("%s.??????", path);
+    glob_t found;
+
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            (void)unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 /* 1: written, 0: it was there. */
 static int write_if_other(const char *path, const char *bytes, size_t len, mode_t mode,
                           struct err **e)
@@ -37,6 +50,7 @@ static int write_if_other(const char *path, const char *bytes, size_t len, mode_
 
     if (is_same(path, bytes, len, mode))
         return 0;
+    remove_leftovers(path);
     r = fs_write_file(path, bytes, len, mode, e);
     return r < 0 ? r : 1;
 }

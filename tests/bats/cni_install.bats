@@ -113,8 +113,10 @@ has_plugins() {
 @test "killed at any moment, it leaves what the next one finishes" {
     local i
     printf '{"name": "n", "type": "bridge"}' >conf/10.conf
+    # A write that was under way, in any case.
+    touch bin/static-macvlan-cni.Ab3dEf
     for i in 1 2 3 4 5 6 7 8; do
-        rm -rf bin conf/05-flatnet.conflist conf/flatnet.d
+        rm -f bin/static-* conf/05-flatnet.conflist conf/flatnet.d/flatnet.kubeconfig
         KUBERNETES_SERVICE_HOST=10.43.0.1 KUBERNETES_SERVICE_PORT=443 timeout -s KILL "0.0$i" nsenter --net="/run/netns/$NET" \
             "$PLUGIN" install --mode chained --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --listen 127.0.0.1:0 2>/dev/null || true
     done
@@ -122,6 +124,8 @@ has_plugins() {
     lab_wait 20 is_ready
     has_plugins 'bridge static-macvlan-cni'
     cmp "$PLUGIN" bin/static-macvlan-cni
+    assert_equal "$(find bin conf -type f -printf '%f\n' | sort | paste -sd ' ')" \
+        '05-flatnet.conflist 10.conf flatnet.kubeconfig static-ipam static-macvlan-cni'
 }
 
 @test "options" {
