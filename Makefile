@@ -17,6 +17,9 @@ PKG_CONFIG ?= pkg-config
 STRIP ?= strip
 OBJCOPY ?= objcopy
 comma := ,
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
 

@@ -8,7 +8,8 @@ set -euo pipefail
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 flatnet=${FLATNET_STATIC:-${FLATNET:?names the program}}
 rounds=${BENCH_ROUNDS:-3}
-misses=0
+# shellcheck source=tests/bench/bench.bash
+. "$here/bench.bash"
 # shellcheck source=tests/lab/lab.bash
 . "$here/../lab/lab.bash"
 
@@ -27,18 +28,6 @@ best() {
 seconds() { cut -d' ' -f1 "$LAB_DIR/$1.best"; }
 rss_kib() { cut -d' ' -f2 "$LAB_DIR/$1.runs" | sort -g | tail -n 1; }
 disk() { cut -d' ' -f3 "$LAB_DIR/$1.runs" | sort -g | tail -n 1; }
-
-# verdict TEXT VALUE OPERATOR LIMIT [UNIT]: one line; what misses its limit is marked and counted.
-verdict() {
-    local mark=ok
-    awk "BEGIN { exit !($2 $3 $4) }" || {
-        mark=MISSED
-        misses=$((misses + 1))
-    }
-    printf '%-58s %8.3f %-4s (limit %s %s) %s\n' "$1" "$2" "${5:-x}" "$3" "$4" "$mark"
-}
-
-ratio() { awk "BEGIN { printf \"%.4f\", $1 / $2 }"; }
 
 with_skopeo() {
     local image

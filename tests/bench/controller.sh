@@ -11,23 +11,13 @@ controller=$build/bin/network-controller
 rounds=${BENCH_ROUNDS:-3}
 pods=${BENCH_PODS:-1000}
 many=${BENCH_MANY:-10000}
-misses=0
+# shellcheck source=tests/bench/bench.bash
+. "$here/bench.bash"
 # shellcheck source=tests/lab/lab.bash
 . "$here/../lab/lab.bash"
 # shellcheck source=tests/lab/kube.bash
 . "$LAB_HOME/kube.bash"
 
-# verdict TEXT VALUE OPERATOR LIMIT [UNIT]: one line; what misses its limit is marked and counted.
-verdict() {
-    local mark=ok
-    awk "BEGIN { exit !($2 $3 $4) }" || {
-        mark=MISSED
-        misses=$((misses + 1))
-    }
-    printf '%-58s %8.3f %-4s (limit %s %s) %s\n' "$1" "$2" "${5:-x}" "$3" "$4" "$mark"
-}
-
-ratio() { awk "BEGIN { printf \"%.4f\", $1 / $2 }"; }
 lowest() { sort -g "$1" | head -n 1; }
 now() { date +%s.%N; }
 since() { awk "BEGIN { printf \"%.4f\", $(now) - $1 }"; }
