@@ -80,7 +80,7 @@ static void check(const struct kube_reply *reply, const char *what)
 static struct subnet *make_subnet(const char *cidr)
 {
     auto_free char *text = xasprintf("{\"metadata\":{\"name\":\"bare\"},\"spec\":{\"master\":"
-                                     "\"eth0\",\"vlan\":4000,\"cidr\":\"%s\"}}",
+                                     "\"eth0\",\"vlan\":9,\"cidr\":\"%s\"}}",
                                      cidr);
     auto_json cJSON *object = cJSON_Parse(text);
     struct subnet *s;
