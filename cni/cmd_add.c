@@ -2,11 +2,7 @@
 #include "cni_attach.h"
 #include "cni_log.h"
 
-#include "log.h"
 #include "mem.h"
-
-#include <errno.h>
-#include <string.h>
 
 #define PROBES 3 /* RFC 5227, but quicker: a pod waits for it */
 #define PROBE_MS 100

@@ -78,7 +78,6 @@ static bool is_ready(const struct install *in)
 static void look(void *arg)
 {
     struct install *in = arg;
-
     bool has_files = kube_now_ms() >= in->files_due_ms;
 
     for (size_t i = has_files ? 0 : NETWORK; i < N_PARTS; i++) {
@@ -131,14 +130,6 @@ static struct event *watch_folders(struct install *in)
 
 /* --- what it shows --- */
 
-static void on_healthz(void *arg, const void *body, size_t len, struct http_reply *reply)
-{
-    (void)arg;
-    (void)body;
-    (void)len;
-    (void)buf_addstr(&reply->body, "ok\n");
-}
-
 static void on_readyz(void *arg, const void *body, size_t len, struct http_reply *reply)
 {
     const struct install *in = arg;
@@ -179,7 +170,7 @@ static int serve(struct install *in, struct err **e)
 
     if (r < 0)
         return r;
-    http_server_route(in->server, HTTP_GET, "/healthz", on_healthz, in);
+    http_server_route(in->server, HTTP_GET, "/healthz", http_server_ok, NULL);
     http_server_route(in->server, HTTP_GET, "/readyz", on_readyz, in);
     http_server_route(in->server, HTTP_GET, "/metrics", on_metrics, in);
     log_info("listening port=%u", http_server_port(in->server));

@@ -151,7 +151,7 @@ static void on_looked(void *arg, const struct kube_reply *reply)
         drop_ip(w, ip, reply);
 }
 
-/* --- promises of an earlier leader to pods that this one has not seen --- */
+/* --- promises to pods that have gone, or that were an earlier leader's --- */
 
 struct search {
     struct ctl *c;
@@ -199,11 +199,28 @@ static void on_promised(void *arg, const struct kube_reply *reply)
     work_retry_after(w, BEHIND_MS);
 }
 
-void gone_promises(struct work *w)
+/* What was made for it holds the address from now on: an answer may have got lost, and the watch be
+ * behind. A StatefulSet goes on with it. */
+static void on_made(void *arg, const struct kube_reply *reply)
 {
+    struct work *w = arg;
     auto_free char *path = pod_path(w);
 
+    w->call = NULL;
+    if (reply->status < 0 && reply->status != -ENOENT) {
+        work_retry(w, "look whether its MacvlanIP was made", reply);
+        return;
+    }
+    if (reply->status == 0)
+        ctl_ips_put(w->p->c->ips, reply->body);
     w->call = ctl_send(w->p->c, "GET", path, NULL, on_promised, w);
+}
+
+void gone_promises(struct work *w)
+{
+    auto_free char *path = work_ip_path(w);
+
+    w->call = ctl_send(w->p->c, "GET", path, NULL, on_made, w);
 }
 
 void gone_begin(struct work *w, const struct macvlanip *ip)

@@ -235,21 +235,6 @@ static void *parse(void *arg, const cJSON *object)
     return ctl_pod_new(object, p->c->options->is_multus);
 }
 
-/* Whoever is not there any more, or has ended, needs no promise. */
-static void drop_promise(struct ctl_pods *p, const struct ctl_pod *before,
-                         const struct ctl_pod *now)
-{
-    struct ledger_intent *intent;
-
-    if (now && !now->svc->is_terminated)
-        return;
-    intent = ledger_find_intent(p->c->ledger, (now ? now : before)->svc->uid);
-    if (!intent)
-        return;
-    ctl_subnets_touch(p->c->subnets, ledger_subnet(intent->net)->name);
-    ledger_drop_intent(p->c->ledger, (now ? now : before)->svc->uid);
-}
-
 static bool concerns_us(const struct ctl_pod *pod)
 {
     return pod && (pod->svc->is_macvlan || pod->half);
@@ -264,7 +249,6 @@ static void on_changed(void *arg, const char *key, const void *before, const voi
         ((struct ctl_pod *)(uintptr_t)is)->seen_us = was->seen_us;
     ctl_services_pod(p->c->services, (struct ctl_pod *)(uintptr_t)was,
                      (struct ctl_pod *)(uintptr_t)is);
-    drop_promise(p, was, is);
     if (concerns_us(was) || concerns_us(is))
         kube_queue_add(p->queue, key);
 }

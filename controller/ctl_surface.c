@@ -7,14 +7,6 @@
 
 #include <stdlib.h>
 
-static void on_healthz(void *arg, const void *body, size_t len, struct http_reply *reply)
-{
-    (void)arg;
-    (void)body;
-    (void)len;
-    (void)buf_addstr(&reply->body, "ok\n");
-}
-
 /* A replica that stands by is ready too: its stores are full. */
 static void on_readyz(void *arg, const void *body, size_t len, struct http_reply *reply)
 {
@@ -61,7 +53,7 @@ int ctl_surface_new(struct ctl *c, struct err **e)
 
     if (r < 0)
         return r;
-    http_server_route(c->server, HTTP_GET, "/healthz", on_healthz, c);
+    http_server_route(c->server, HTTP_GET, "/healthz", http_server_ok, NULL);
     http_server_route(c->server, HTTP_GET, "/readyz", on_readyz, c);
     http_server_route(c->server, HTTP_GET, "/livez", on_livez, c);
     http_server_route(c->server, HTTP_GET, "/metrics", on_metrics, c);

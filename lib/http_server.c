@@ -287,6 +287,14 @@ void http_server_route(struct http_server *s, enum http_verb verb, const char *p
         (struct route){.path = path, .verb = verb, .handler = handler, .arg = arg};
 }
 
+void http_server_ok(void *arg, const void *body, size_t len, struct http_reply *reply)
+{
+    (void)arg;
+    (void)body;
+    (void)len;
+    (void)buf_addstr(&reply->body, "ok\n");
+}
+
 uint16_t http_server_port(const struct http_server *s)
 {
     return s->port;

@@ -53,6 +53,9 @@ enum http_verb { HTTP_GET, HTTP_POST }; /* GET answers HEAD too */
 void http_server_route(struct http_server *s, enum http_verb verb, const char *path,
                        http_handler handler, void *arg);
 
+/* A handler for /healthz: whoever can answer this is well. */
+void http_server_ok(void *arg, const void *body, size_t len, struct http_reply *reply);
+
 /* Where it listens, which matters after port 0. */
 uint16_t http_server_port(const struct http_server *s);
 

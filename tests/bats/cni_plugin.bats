@@ -183,13 +183,14 @@ check_finds() {
 
 @test "chained: what stands before goes on, and pods that ask for nothing pass through" {
     fields=()
-    plain web 10.5.0.9
+    local ip=10.$BATS_TEST_NUMBER.0.9
+    plain web "$ip"
     version=1.0.0
     local prev='{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/x"}],"ips":[{"address":"10.42.0.7/24","interface":0}],"dns":{}}'
     sandbox web
     succeeds ADD web web eth0 < <(conf "\"chained\":true,\"prevResult\":$prev")
-    jq -e '[.interfaces[].name] == ["eth0", "eth1"] and [.ips[] | "\(.interface) \(.address)"] == ["0 10.42.0.7/24", "1 10.5.0.9/24"]' <<<"$output"
-    inside web ip -j addr show eth1 | jq -e '[.[0].addr_info[] | select(.family == "inet").local] == ["10.5.0.9"]'
+    jq -e '[.interfaces[].name] == ["eth0", "eth1"] and [.ips[] | "\(.interface) \(.address)"] == ["0 10.42.0.7/24", "1 '"$ip"'/24"]' <<<"$output"
+    inside web ip -j addr show eth1 | jq -e '[.[0].addr_info[] | select(.family == "inet").local] == ["'"$ip"'"]'
     succeeds CHECK web web eth0 < <(conf "\"chained\":true,\"prevResult\":$output")
     succeeds DEL web web eth0 < <(conf '"chained":true')
     refute inside web ip link show eth1
@@ -206,7 +207,7 @@ check_finds() {
     plain web auto
     sandbox web
     succeeds ADD web web eth0 < <(conf)
-    inside web ip route | grep -q '^default via 10.6.0.1 dev eth0'
+    inside web ip route | grep -q "^default via 10.$BATS_TEST_NUMBER.0.1 dev eth0"
     succeeds DEL web web eth0 < <(conf)
 }
 
