@@ -23,7 +23,11 @@ struct kube_client {
     struct http_tls tls;
     struct kube_server server;
     char *authorization; /* "Authorization: Bearer TOKEN", or NULL */
+    bool (*is_cancelled)(void);
 };
+
+/* "Content-Type: ...". */
+const char *kube_content_header(enum kube_content content);
 
 /* Nothing given. */
 void kube_config_init(struct kube_config *c);

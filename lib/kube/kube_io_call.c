@@ -66,7 +66,7 @@ static int on_bytes(void *arg, const void *bytes, size_t len, struct err **e)
     return call->request.sink(call->request.sink_arg, bytes, len, e);
 }
 
-static const char *content_header(enum kube_content content)
+const char *kube_content_header(enum kube_content content)
 {
     switch (content) {
     case KUBE_MERGE_PATCH:
@@ -87,7 +87,7 @@ static void set_headers(struct kube_call *call)
     call->headers[n++] = "Accept: application/json";
     call->headers[n++] = call->io->server.host;
     if (call->body)
-        call->headers[n++] = content_header(call->request.content);
+        call->headers[n++] = kube_content_header(call->request.content);
     call->headers[n++] = call->io->authorization;
     call->headers[n] = NULL;
 }

@@ -2,6 +2,7 @@
 #include "kube/kube_client.h"
 
 #include "http.h"
+#include "json.h"
 #include "mem.h"
 #include "scripted_server.h"
 
@@ -138,13 +139,96 @@ static void knows_names(void **state)
         assert_int_equal(kube_name_is_valid(table[i].name), table[i].valid);
 }
 
+#define PAGE(status, body) "HTTP/1.1 " status "\r\nConnection: close\r\n\r\n" body
+#define PAGE_1                                                                                     \
+    PAGE("200 OK", "{\"metadata\":{\"continue\":\"a/b\"},\"items\":[{\"n\":1},{\"n\":2}]}")
+#define PAGE_2 PAGE("200 OK", "{\"metadata\":{\"continue\":\"\"},\"items\":[{\"n\":3}]}")
+#define GONE PAGE("410 Gone", "{\"reason\":\"Expired\"}")
+
+static int list(struct server *s, const char *const *answers, cJSON **out, struct err **e)
+{
+    struct reply replies[8];
+    struct kube_config config = {.server = NULL};
+    struct kube_client *c = NULL;
+    size_t n = 0;
+    int r;
+
+    for (; answers[n]; n++)
+        replies[n] = (struct reply){.text = answers[n], .end = REPLY_CLOSE};
+    server_listen(s);
+    config.server = xasprintf("http://%s", s->name);
+    server_start(s, replies, n);
+    assert_int_equal(kube_client_new(&config, &c, NULL), 0);
+    r = kube_list(c, "/api/v1/pods?fieldSelector=x", out, e);
+    kube_client_free(c);
+    server_stop(s);
+    free(config.server);
+    return r;
+}
+
+static void lists_page_after_page(void **state)
+{
+    static const struct {
+        const char *answers[6];
+        int status, n_items;
+        const char *last_request;
+    } table[] = {
+        {{PAGE_2}, 0, 1, "?fieldSelector=x&limit=500 "},
+        {{PAGE_1, PAGE_2}, 0, 3, "?fieldSelector=x&limit=500&continue=a%2Fb "},
+        {{PAGE_1, GONE, PAGE_1, PAGE_2}, 0, 3, "&continue=a%2Fb "},
+        {{PAGE_1, GONE, PAGE_1, GONE}, -ESTALE, 0, "&continue=a%2Fb "},
+        {{PAGE("200 OK", "{\"items\":null}")}, 0, 0, "&limit=500 "},
+        {{PAGE("200 OK", "{\"kind\":\"Pod\"}")}, -EPROTO, 0, "&limit=500 "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct server s;
+        auto_json cJSON *items = NULL;
+        int r = list(&s, table[i].answers, &items, NULL);
+
+        assert_int_equal(r, table[i].status);
+        assert_int_equal(cJSON_GetArraySize(items), table[i].n_items);
+        assert_non_null(strstr(s.requests[s.n_requests - 1], table[i].last_request));
+        server_release(&s);
+    }
+}
+
+static void sends_what_is_to_be_written(void **state)
+{
+    struct reply reply = {.text = PAGE("201 Created", "{\"kind\":\"x\"}"), .end = REPLY_CLOSE};
+    auto_json cJSON *body = cJSON_CreateObject(), *answer = NULL;
+    struct kube_config config = {.server = NULL};
+    struct kube_client *c = NULL;
+    struct server s;
+    struct kube_request request = {.method = "PATCH",
+                                   .path = "/x",
+                                   .body = body,
+                                   .content = KUBE_MERGE_PATCH};
+
+    (void)state;
+    json_add_str(body, "a", "b");
+    server_listen(&s);
+    config.server = xasprintf("http://%s", s.name);
+    server_start(&s, &reply, 1);
+    assert_int_equal(kube_client_new(&config, &c, NULL), 0);
+    assert_int_equal(kube_do(c, &request, &answer, NULL), 0);
+    kube_client_free(c);
+    server_stop(&s);
+    assert_string_equal(json_get_str(answer, "kind"), "x");
+    assert_int_equal(strncmp(s.requests[0], "PATCH /x HTTP/1.1\r\n", 19), 0);
+    assert_non_null(strstr(s.requests[0], "\r\nContent-Type: application/merge-patch+json\r\n"));
+    assert_non_null(strstr(s.requests[0], "\r\n\r\n{\"a\":\"b\"}"));
+    server_release(&s);
+    free(config.server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_where_the_server_is),
-        cmocka_unit_test(says_what_was_refused),
-        cmocka_unit_test(takes_no_other_server),
-        cmocka_unit_test(knows_names),
+        cmocka_unit_test(asks_where_the_server_is), cmocka_unit_test(says_what_was_refused),
+        cmocka_unit_test(takes_no_other_server),    cmocka_unit_test(knows_names),
+        cmocka_unit_test(lists_page_after_page),    cmocka_unit_test(sends_what_is_to_be_written),
     };
 
     http_global_init();
