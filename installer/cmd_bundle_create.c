@@ -45,7 +45,7 @@ static const struct cli_option option_table[] = {
     {"allow-partial", 0, CLI_FLAG, NULL, &options.allow_partial,
      "write the bundle without images that failed (exit status 5 all the same)"},
     {"allow-missing", 0, CLI_FLAG, NULL, &options.allow_missing,
-     "only warn about images that the addons use and the bundle lacks"},
+     "only warn about images that addons use, or that are flatnet's own, and are not there"},
     {"jobs", 'j', CLI_INT, "N", &options.jobs, "transfers at a time (default 6)"},
     {"retries", 0, CLI_INT, "N", &options.retries, "tries after the first (default 5)"},
     {"authfile", 0, CLI_STRING, "FILE", &options.authfile, "registry credentials"},
@@ -61,8 +61,9 @@ static const struct cli_verb verb = {
     .path = "bundle create",
     .args = "[-f LIST]... [--from PATH]... [--addons PATH] [-o FILE]",
     .summary = "Makes one file that holds every named image, the addons and flatnet itself.",
-    .text = "Without -f, --from and --images the default set goes in. A run that was stopped\n"
-            "goes on where it was when the same command is given again.\n"
+    .text = "Without -f, --from and --images the default set goes in. A set brings its addons and\n"
+            "this program along, unless others are named. A run that was stopped goes on where it\n"
+            "was when the same command is given again.\n"
             "Exit status 5: some images failed; FILE.failed lists them with the reasons.",
     .options = option_table,
     .max_args = 0,

@@ -1,12 +1,14 @@
 /* What the command line of `bundle create` names: lists, sets, image files, addons, programs. */
 #include "create.h"
 
+#include "addons_render.h"
 #include "elf.h"
 #include "fs.h"
 #include "imageset.h"
 #include "log.h"
 #include "mem.h"
 #include "num.h"
+#include "own_images.h"
 #include "tar.h"
 #include "yamlimages.h"
 
@@ -22,13 +24,26 @@
 #define SET_LABEL "image set "
 #define OWN_PROGRAM "/proc/self/exe"
 
+/* Nothing else is named. */
+static bool is_default(const struct create_options *o)
+{
+    return !o->lists.count && !o->from.count && !o->sets.count;
+}
+
+/* The only set in use; NULL for none or several. */
+static const char *the_set(const struct create_options *o)
+{
+    if (is_default(o))
+        return IMAGESET_DEFAULT;
+    return o->sets.count == 1 ? o->sets.items[0] : NULL;
+}
+
 static int read_sets(const struct create_options *o, struct create_inputs *in, struct findings *f,
                      struct err **e)
 {
     static const char *const default_set[] = {IMAGESET_DEFAULT};
-    bool use_default = !o->lists.count && !o->from.count && !o->sets.count;
-    const char *const *names = use_default ? default_set : o->sets.items;
-    size_t count = use_default ? 1 : o->sets.count;
+    const char *const *names = is_default(o) ? default_set : o->sets.items;
+    size_t count = is_default(o) ? 1 : o->sets.count;
     int r = 0;
 
     for (size_t i = 0; i < count && r == 0; i++) {
@@ -43,16 +58,15 @@ static int read_sets(const struct create_options *o, struct create_inputs *in, s
     return r;
 }
 
-/* "PATH" or "PATH=REFERENCE", which names the only image of that file. */
-static int read_from(struct create_inputs *in, const char *text, struct err **e)
+/* The file at `path`; `name`, or NULL, is for the only image in it. */
+static int read_image_file(struct create_inputs *in, const char *path, const char *name,
+                           struct err **e)
 {
-    const char *equals = strrchr(text, '=');
-    auto_free char *path = xstrndup(text, equals ? (size_t)(equals - text) : strlen(text));
     struct imagefile *file = NULL;
     int r = imagefile_open(path, &file, e);
 
-    if (r == 0 && equals)
-        r = imagefile_set_name(file, equals + 1, e);
+    if (r == 0 && name)
+        r = imagefile_set_name(file, name, e);
     if (r < 0) {
         imagefile_free(file);
         return r;
@@ -60,6 +74,15 @@ static int read_from(struct create_inputs *in, const char *text, struct err **e)
     array_grow(in->files, in->n_files);
     in->files[in->n_files++] = file;
     return 0;
+}
+
+/* "PATH" or "PATH=REFERENCE", which names the only image of that file. */
+static int read_from(struct create_inputs *in, const char *text, struct err **e)
+{
+    const char *equals = strrchr(text, '=');
+    auto_free char *path = xstrndup(text, equals ? (size_t)(equals - text) : strlen(text));
+
+    return read_image_file(in, path, equals ? equals + 1 : NULL, e);
 }
 
 /* Where two files have one name for different images, the one that was named first goes in. */
@@ -126,25 +149,51 @@ static int read_images(const struct create_options *o, struct create_inputs *in,
     return r;
 }
 
-/* Our own images are built, not pulled: a set names them, but they are only there with --from. */
-static bool is_absent(const struct create_inputs *in, const struct imagelist_entry *entry)
+static bool is_in_files(const struct create_inputs *in, const char *name)
 {
-    if (strncmp(entry->file, SET_LABEL, sizeof(SET_LABEL) - 1) != 0 ||
-        !imageset_is_ours(&entry->ref))
-        return false;
     for (size_t i = 0; i < in->n_files; i++) {
         size_t n;
         const struct imagefile_image *images = imagefile_images(in->files[i], &n);
         for (size_t j = 0; j < n; j++)
-            if (images[j].reference && !strcmp(images[j].reference, entry->name))
-                return false;
+            if (images[j].reference && !strcmp(images[j].reference, name))
+                return true;
     }
-    log_warn("'%s' is not put into the bundle: it is built with flatnet and comes with --from",
-             entry->name);
-    return true;
+    return false;
 }
 
-static int plan_images(struct create_inputs *in, struct err **e)
+/* Our own images are built, not pulled: those that no --from has come from beside the program. */
+static int read_own_images(struct create_inputs *in, struct err **e)
+{
+    auto_free char *folder = NULL;
+    bool is_complete = true;
+
+    for (size_t i = 0; i < in->list.n_entries; i++) {
+        const struct imagelist_entry *entry = in->list.entries[i];
+        if (imageset_is_ours(&entry->ref) && !is_in_files(in, entry->name))
+            is_complete = false;
+    }
+    folder = is_complete ? NULL : own_images_folder();
+    return folder ? read_image_file(in, folder, NULL, e) : 0;
+}
+
+/* True where a set names an image of our own that is in no file; 0 or -EINVAL otherwise. */
+static int check_absent(const struct create_options *o, const struct create_inputs *in,
+                        const struct imagelist_entry *entry, struct err **e)
+{
+    if (strncmp(entry->file, SET_LABEL, sizeof(SET_LABEL) - 1) != 0 ||
+        !imageset_is_ours(&entry->ref) || is_in_files(in, entry->name))
+        return 0;
+    if (!o->allow_missing)
+        return err_set(e, -EINVAL,
+                       "'%s' is in no registry: 'make images' makes it; name that folder with "
+                       "--from, or go on without flatnet's own images by --allow-missing",
+                       entry->name);
+    log_warn("'%s' is not put into the bundle: it is built with flatnet and comes with --from",
+             entry->name);
+    return 1;
+}
+
+static int plan_images(const struct create_options *o, struct create_inputs *in, struct err **e)
 {
     struct plan *p = &in->plan;
 
@@ -152,9 +201,11 @@ static int plan_images(struct create_inputs *in, struct err **e)
     for (size_t i = 0; i < in->list.n_entries; i++) {
         const struct imagelist_entry *entry = in->list.entries[i];
         struct plan_image *image = &p->images[p->n_images];
-        int r;
+        int r = check_absent(o, in, entry, e);
 
-        if (is_absent(in, entry))
+        if (r < 0)
+            return r;
+        if (r > 0)
             continue;
         p->n_images++;
         r = ref_parse(entry->name, &image->ref, e);
@@ -259,28 +310,34 @@ static int read_addons(const struct create_options *o, struct create_inputs *in,
     return r;
 }
 
-/* The YAML that belongs to the sets in use. */
+/* As `addons render` makes them without options, where the command line names no others. */
 static int read_set_addons(const struct create_options *o, struct create_inputs *in, struct err **e)
 {
-    bool use_default = !o->lists.count && !o->from.count && !o->sets.count;
-    size_t count = use_default ? 1 : o->sets.count;
-    int r = 0;
+    struct addons_options wanted = {.set = the_set(o)};
+    auto_addons_settings struct addons_settings settings = {.iface_args = NULL};
+    auto_addons_files struct addons_files files = {.n_items = 0};
+    auto_findings struct findings f = {.n_items = 0};
+    int r;
 
-    for (size_t i = 0; i < count && r == 0; i++) {
-        size_t n;
-        const struct imageset_file *files =
-            imageset_addons(use_default ? IMAGESET_DEFAULT : o->sets.items[i], &n);
+    if (!wanted.set || o->addons.count)
+        return 0;
+    r = addons_settings_parse(&wanted, &settings, e);
+    if (r == 0)
+        r = addons_render(&settings, &files, &f, e);
+    findings_log(&f);
+    for (size_t i = 0; i < files.n_items && r == 0; i++) {
+        auto_free char *path = xasprintf("addons/%s", files.items[i].name);
+        struct buf bytes;
 
-        for (size_t j = 0; j < n && r == 0; j++) {
-            auto_free char *path = xasprintf("addons/%s", files[j].name);
-            struct buf bytes;
-
-            buf_init(&bytes, ADDON_MAX);
-            (void)buf_add(&bytes, files[j].bytes, files[j].len);
-            r = add_file(&in->plan, path, &bytes, e);
-            buf_release(&bytes);
-        }
+        buf_init(&bytes, ADDON_MAX);
+        (void)buf_add(&bytes, files.items[i].text, files.items[i].len);
+        r = add_file(&in->plan, path, &bytes, e);
+        buf_release(&bytes);
     }
+    if (r == 0)
+        log_info("with the addons of the set '%s' for Kubernetes 1.%d, mode %s; 'flatnet addons "
+                 "render' makes others, for --addons or at the site",
+                 settings.set, settings.kube_minor, addons_mode_name(settings.mode));
     return r;
 }
 
@@ -356,7 +413,9 @@ int create_read_inputs(const struct create_options *o, struct create_inputs *in,
     if (r == 0)
         r = read_images(o, in, e);
     if (r == 0)
-        r = plan_images(in, e);
+        r = read_own_images(in, e);
+    if (r == 0)
+        r = plan_images(o, in, e);
     if (r == 0)
         r = read_set_addons(o, in, e);
     if (r == 0)

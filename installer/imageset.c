@@ -13,12 +13,10 @@ extern const char embed_list_current[], embed_list_current_end[];
 static const struct imageset {
     const char *name;
     const char *list, *list_end;
-    const struct imageset_file *addons;
-    size_t n_addons;
 } sets[] = {
-    {IMAGESET_DEFAULT, embed_list_default, embed_list_default_end, NULL, 0},
-    {"2019-original", embed_list_2019_original, embed_list_2019_original_end, NULL, 0},
-    {"current", embed_list_current, embed_list_current_end, NULL, 0},
+    {IMAGESET_DEFAULT, embed_list_default, embed_list_default_end},
+    {"2019-original", embed_list_2019_original, embed_list_2019_original_end},
+    {"current", embed_list_current, embed_list_current_end},
 };
 
 #define N_SETS (sizeof(sets) / sizeof(sets[0]))
@@ -54,14 +52,6 @@ int imageset_text(const char *set, const char *version, struct buf *out, struct 
     if (buf_add(out, text, (size_t)(s->list_end - text)) < 0)
         return err_set(e, -EFBIG, "the list of the image set '%s' does not fit", set);
     return 0;
-}
-
-const struct imageset_file *imageset_addons(const char *set, size_t *out_count)
-{
-    const struct imageset *s = find_set(set);
-
-    *out_count = s ? s->n_addons : 0;
-    return s ? s->addons : NULL;
 }
 
 bool imageset_is_ours(const struct ref *ref)

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The image sets that the program carries, with the addon YAML that belongs to each. The lists lie
- * in images/, the YAML in addons/SET/; embed.S and the table in imageset.c name the files.
+ * The image sets that the program carries. The lists lie in images/; embed.S and the table in
+ * imageset.c name the files.
  */
 #include "buf.h"
 #include "err.h"
@@ -12,21 +12,12 @@
 
 #define IMAGESET_DEFAULT "default"
 
-struct imageset_file {
-    const char *name; /* "multus-flannel-macvlan.yml" */
-    const char *bytes;
-    size_t len;
-};
-
 /* The names of all sets, NULL-terminated; the default is the first. */
 const char *const *imageset_names(void);
 
 /* The list of a set, with `version` as the tag of our own images, appended to `out`.
  * -EINVAL: no such set; the message names those there are. */
 int imageset_text(const char *set, const char *version, struct buf *out, struct err **e);
-
-/* The addon files of a set, static; none (NULL, 0) where it has none or is not known. */
-const struct imageset_file *imageset_addons(const char *set, size_t *out_count);
 
 /* True for the images that flatnet's own build makes. */
 bool imageset_is_ours(const struct ref *ref);
