@@ -7,19 +7,13 @@ WERROR ?= 1
 O ?= $(if $(SAN),build-san,build)
 DIST ?= dist
 PREFIX ?= /usr/local
-DESTDIR ?=
-FUZZ_SECONDS ?= 30
+SHARE = $(DESTDIR)$(PREFIX)/share/flatnet
 
-ifeq ($(origin CC),default)
-CC := gcc
-endif
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PKG_CONFIG ?= pkg-config
-STRIP ?= strip
 OBJCOPY ?= objcopy
 comma := ,
-ifeq ($(MAKELEVEL),0)
-MAKEFLAGS += -j$(shell nproc)
-endif
+MAKEFLAGS += $(if $(filter 0,$(MAKELEVEL)),-j$(shell nproc))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
 
@@ -34,7 +28,7 @@ else ifneq ($(COVER),)
 MODE := -O0 -g --coverage
 MODE_LD := --coverage
 else
-MODE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+MODE := -O2 $(if $(STATIC),,-g) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	-ffunction-sections -fdata-sections -fPIE
 MODE_LD := $(if $(STATIC),-static-pie -Wl$(comma)--build-id=none$(comma)--wrap=dlopen,-pie) -Wl,-z,relro,-z,now \
 	-Wl,--gc-sections,--as-needed
@@ -47,48 +41,44 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $$(call pkg,--cflags))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(call pkg,$(if $(STATIC),--static) --libs))$(PKG_LIBS)
 
 # -iquote: <archive.h> is libarchive's, "archive.h" would be ours.
-CPPFLAGS += -iquote lib -iquote installer -iquote controller -iquote cni -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
-	-DFLATNET_VERSION='"$(VERSION)"'
+CPPFLAGS += -iquote lib -iquote installer -iquote images -iquote controller -iquote cni \
+	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFLATNET_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 -pthread -fno-common $(MODE) $(WARN) -ffile-prefix-map=$(CURDIR)/= \
 	$(PKG_CFLAGS) $(CFLAGS)
 ALL_LIBS = $(PKG_LIBS) -lm -pthread
 
 # --- what is built ---
 objects = $(patsubst %,$(O)/obj/%.o,$(1))
-LIB_OBJ := $(call objects,$(wildcard lib/*.c lib/kube/*.c lib/netlink/*.c))
-INST_OBJ := $(call objects,$(filter-out installer/main.c,$(wildcard installer/*.c installer/*.S)))
-CTRL_OBJ := $(call objects,$(filter-out controller/main.c,$(wildcard controller/*.c)))
-CNI_OBJ := $(call objects,$(filter-out cni/main.c,$(wildcard cni/*.c)))
-STATIC_OBJ := $(if $(STATIC),$(call objects,$(wildcard lib/static/*.c)))
+objects_in = $(call objects,$(filter-out %/main.c,$(wildcard $(1:%=%/*.[cS]))))
+STATIC_OBJ := $(if $(STATIC),$(call objects_in,lib/static))
 ARCHIVES := $(O)/libinstaller.a $(O)/libcontroller.a $(O)/libcni.a $(O)/libflatnet.a
 PROGRAMS := $(addprefix $(O)/bin/,flatnet network-controller static-macvlan-cni)
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
-SOURCE_DIRS := $(wildcard lib installer cni controller tests)
+SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # Left out of those runs is what tests another program than the one that these flags build or only
 # the data in it, what runs in a guest too small for a sanitizer, and the slow half of addons copy,
 # whose modules have unit tests.
-PLAIN_BATS := dist.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats addons_cluster.bats \
+PLAIN_BATS := dist.bats images_build.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats addons_cluster.bats \
 	addons_copy_kube.bats
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_BATS))), \
 	$(wildcard tests/bats/*.bats))
 
-.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos bench dist lint fmt deps \
-	install clean help
+.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos bench dist images lint fmt \
+	deps install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
-$(PROGRAMS): | $(STATIC_OBJ)
+$(PROGRAMS) $(O)/bin/image-layout: | $(STATIC_OBJ)
 
 $(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(O)/libinstaller.a $(O)/libflatnet.a
 $(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $(O)/libflatnet.a
 $(O)/bin/static-macvlan-cni: $(O)/obj/cni/main.c.o $(O)/libcni.a $(O)/libflatnet.a
-$(O)/libflatnet.a: $(LIB_OBJ)
-$(O)/libinstaller.a: $(INST_OBJ)
-$(O)/libcontroller.a: $(CTRL_OBJ)
-$(O)/libcni.a: $(CNI_OBJ)
+$(O)/bin/image-layout: $(call objects,$(wildcard images/*.c)) $(O)/libinstaller.a $(O)/libflatnet.a
+$(foreach dir,installer controller cni,$(eval $(O)/lib$(dir).a: $(call objects_in,$(dir))))
+$(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/netlink)
 
 # In a static program our names would meet the inner names of the libraries (libcrypto has an
 # err_cleanup of its own), so that there our part becomes one object that shows only main.
@@ -112,22 +102,17 @@ $(O)/obj/%.c.o: %.c Makefile
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # These take in files with .incbin, which the dependency files do not know of.
-$(O)/obj/%.S.o: %.S Makefile $(shell find images addons -type f)
+$(O)/obj/%.S.o: %.S Makefile $(wildcard images/*.list addons/templates/*)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)$(CC) $(CPPFLAGS) $(MODE) -Wa,--noexecstack -MMD -MP -c -o $@ $<
 
-$(O)/tests/unit/%: $(O)/obj/tests/unit/%.c.o $(ARCHIVES)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(ALL_LIBS)
-
+$(UNIT): TEST_LIBS := -lcmocka
 FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(O)/obj/tests/fuzz/replay.c.o)
-$(O)/tests/fuzz/%: $(O)/obj/tests/fuzz/%.c.o $(filter %.o,$(FUZZ_MAIN)) $(ARCHIVES)
+$(FUZZERS): $(filter %.o,$(FUZZ_MAIN))
+$(FUZZERS): TEST_LIBS := $(filter -%,$(FUZZ_MAIN))
+$(UNIT) $(FUZZERS) $(TOOLS): $(O)/%: $(O)/obj/%.c.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) $(filter -%,$(FUZZ_MAIN)) -o $@ $^ $(ALL_LIBS)
-
-$(O)/tests/tools/%: $(O)/obj/tests/tools/%.c.o $(ARCHIVES)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TEST_LIBS) $(ALL_LIBS)
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
@@ -136,9 +121,12 @@ RUN_ENV = FLATNET=$(abspath $(O)/bin/flatnet) FLATNET_BUILD=$(abspath $(O)) \
 	FLATNET_STATIC=$(abspath $(DIST)/linux-amd64/flatnet)
 SUB = $(MAKE) --no-print-directory
 
+# The packages of a group (tests/lab/packages.sh).
+need-%:
+	$(Q)tests/lab/packages.sh build $*
+
 ## check       install what tests need, build, run all tests; asan, SAN=1: with ASan and UBSan
-check: dist
-	$(Q)tests/lab/packages.sh build check
+check: images need-check
 	$(Q)tests/lab/kubernetes-from-debian.sh >/dev/null
 	$(Q)$(SUB) check-run
 
@@ -156,62 +144,52 @@ asan:
 	$(Q)$(SUB) SAN=1 check
 
 ## cover       line coverage of all tests, per file
-cover:
-	$(Q)tests/lab/packages.sh build check cover
+cover: need-check need-cover
 	$(Q)$(SUB) O=$(O)/cover COVER=1 check
 	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/ --filter controller/ --filter cni/
 
 ## fuzz        every fuzzer for FUZZ_SECONDS (30), from a copy of its corpus; findings stay in O
-fuzz:
-	$(Q)tests/lab/packages.sh build fuzz
+fuzz: need-fuzz
 	$(Q)$(SUB) O=$(O)/fuzz CC=clang FUZZ=1 SAN= COVER= fuzz-run
 
 fuzz-run: $(FUZZERS)
-	$(Q)scripts/fuzz.sh $(O) $(FUZZ_SECONDS) $(FUZZERS)
+	$(Q)scripts/fuzz.sh $(O) $(or $(FUZZ_SECONDS),30) $(FUZZERS)
 
 ## demo        the whole way from a registry to a loaded host, on real parts
-demo: dist
-	$(Q)tests/lab/packages.sh build demo
+demo: ARCH ?= amd64
+demo: images need-demo
 	$(Q)$(RUN_ENV) FLATNET=$(abspath $(DIST)/linux-amd64/flatnet) tests/lab/demo.sh
 
 ## chaos       network-controller under every kind of fault, for CHAOS_SECONDS (600)
-chaos: tests
-	$(Q)tests/lab/packages.sh build check
+chaos: tests need-check
 	$(Q)$(RUN_ENV) tests/lab/chaos.sh
 
 ## bench       measure against other tools; prints ratios
-bench: dist
-	$(Q)tests/lab/packages.sh build check
+bench: dist need-check
 	$(Q)$(SUB) all
 	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
 
-## dist        dist/linux-amd64: static programs, the same bytes from any folder
-dist:
-	$(Q)tests/lab/packages.sh build dist
-	$(Q)prefix=$$(scripts/static-libs.sh) && PKG_CONFIG_PATH=$$prefix/lib/pkgconfig \
-		$(SUB) O=$(O)/static STATIC=1 SAN= COVER= all
-	$(Q)mkdir -p $(DIST)/linux-amd64
-	$(Q)for p in $(notdir $(PROGRAMS)); do $(STRIP) -s -o $(O)/static/$$p $(O)/static/bin/$$p && \
-		$(if $(SOURCE_DATE_EPOCH),touch -d @$(SOURCE_DATE_EPOCH) $(O)/static/$$p &&) \
-		mv $(O)/static/$$p $(DIST)/linux-amd64/$$p || exit 1; done
+## dist        dist/linux-amd64: static programs, the same bytes from any folder; or of ARCH=arm64
+## images      dist/images: an OCI layout of our own images for amd64 and arm64; and dist for both
+dist images:
+	$(Q)MAKE='$(SUB)' scripts/dist.sh $@ $(if $(or $(SAN),$(COVER)),build,$(O)) $(DIST) $(ARCH)
 
 ## lint, fmt   formatting, banned calls, shell scripts, static analysis; fmt formats
-lint:
-	$(Q)tests/lab/packages.sh build lint
+lint: need-lint
 	$(Q)scripts/lint.sh
 
 fmt:
 	$(Q)clang-format -i $(shell find $(SOURCE_DIRS) -name '*.[ch]')
 
-## install     programs and manual pages below DESTDIR and PREFIX (/usr/local)
+## install     programs, manual pages and images (if made) below DESTDIR and PREFIX (/usr/local)
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(wildcard docs/*.1)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard docs/*.8)
+	$(if $(wildcard $(DIST)/images),mkdir -p $(SHARE) && rm -rf $(SHARE)/images && cp -r $(DIST)/images $(SHARE))
 
 ## deps, clean install what building needs (Debian 12); remove what was built
-deps:
-	$(Q)tests/lab/packages.sh build
+deps: need-build
 clean:
 	rm -rf $(O) $(DIST)
 help:

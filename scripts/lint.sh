@@ -8,13 +8,13 @@ MAX_FUNCTION=80
 MAX_FILE=500
 MAX_TEST_FILE=600
 # Also what has not been added to git yet, so that findings come before the commit does.
-mapfile -t files < <(find lib installer cni controller tests scripts .ci docs -type f 2>/dev/null | sort)
+mapfile -t files < <(find lib installer images cni controller tests scripts .ci docs -type f 2>/dev/null | sort)
 pick() {
     printf '%s\n' "${files[@]}" | grep -E "$1"
 }
 mapfile -t c_files < <(pick '\.[ch]$')
-mapfile -t sources < <(pick '^(lib|installer|cni|controller)/.*\.[ch]$')
-mapfile -t programs < <(pick '^(lib|installer|cni|controller)/.*\.c$')
+mapfile -t sources < <(pick '^(lib|installer|images|cni|controller)/.*\.[ch]$')
+mapfile -t programs < <(pick '^(lib|installer|images|cni|controller)/.*\.c$')
 mapfile -t bats_files < <(pick '\.bats$')
 mapfile -t man_pages < <(pick '^docs/.*\.1$')
 mapfile -t shell_files < <(grep -lE '^#!.*(bash|sh)$|^# shellcheck shell=' "${files[@]}" | grep -v '\.bats$')
@@ -77,7 +77,7 @@ analysis_flags=(-D_GNU_SOURCE '-DFLATNET_VERSION="0"' "${library_flags[@]}")
 run_cppcheck() {
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j 2 \
         --enable=warning,performance,portability --suppress=missingIncludeSystem \
-        "${analysis_flags[@]}" -D__x86_64__ -Ilib -Iinstaller -Icontroller -Icni \
+        "${analysis_flags[@]}" -D__x86_64__ -Ilib -Iinstaller -Iimages -Icontroller -Icni \
         '-DcJSON_ArrayForEach(e,a)=for(e=(a)->child;e;e=e->next)' "${programs[@]}"
 }
 run_analyzer() {

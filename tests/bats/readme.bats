@@ -16,6 +16,7 @@ export LAB_USER=ci
 setup_file() {
     # The reader has a HOME of its own here; what was built once is not built again.
     export FLATNET_CACHE=${FLATNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flatnet}
+    export STATIC=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}
     start_lab
     need docker ctr make
     # Where make keeps what is slow to build; common_setup gives each test another one.
@@ -77,7 +78,8 @@ make_place() {
     local work=$LAB_DIR/work
     mkdir -p "$work/home" "$work/network-addons" "$work/dist/linux-amd64" "$LAB_DIR/bin"
     ln -s "$FLATNET" "$LAB_DIR/bin/flatnet"
-    cp "${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}" "$work/dist/linux-amd64/"
+    cp "$STATIC" "$work/dist/linux-amd64/"
+    cp -r "${STATIC%/*/*}/images" "$work/dist/"
     printf '%s\n' "$LAB_PASSWORD" >"$work/password.txt"
     printf '%s\n' 'apiVersion: v1' 'kind: Pod' 'metadata: {name: addons}' 'spec:' '  containers:' \
         '  - {name: multus, image: "nfvpe/multus:v3.2"}' \
@@ -195,6 +197,9 @@ manifest() {
     [ -x "$LAB_DIR/root/usr/local/bin/flatnet" ]
     [ -s "$LAB_DIR/root/usr/local/share/man/man1/flatnet-bundle.1" ]
     [ -x "$LAB_DIR/dist/linux-amd64/flatnet" ]
+    [ -x "$LAB_DIR/dist/linux-arm64/network-controller" ]
+    jq -e '.manifests | length == 3' "$LAB_DIR/dist/images/index.json"
+    assert_equal "$(tar -xOf "$work/default.tar" index.json | jq '.manifests | length')" 7 'images in the default bundle'
     for name in nfvpe/multus:v3.2 quay.io/coreos/flannel:v0.10.0-amd64 registry.example/tools/netcheck:1.4 \
         registry.example/tools/netcheck:1.5; do
         id=$(tar -xOf "$work/update.tar" manifest.json |
@@ -282,7 +287,7 @@ manifest() {
     mkdir demo
     # Job control gives it a process group of its own and takes the ban on SIGINT off.
     set -m
-    TMPDIR=$T/demo "$REPO_ROOT/tests/lab/demo.sh" >demo.log 2>&1 3>&- &
+    FLATNET=$STATIC TMPDIR=$T/demo "$REPO_ROOT/tests/lab/demo.sh" >demo.log 2>&1 3>&- &
     demo=$!
     set +m
     WAIT_SECONDS=200 wait_until grep -q 'bundle create' demo.log || {

@@ -4,27 +4,26 @@
 # runs. Everything listens on loopback, lies below one temporary folder and is gone at the end.
 #
 #   tests/lab/demo.sh          as root; needs only what `tests/lab/packages.sh demo` installs
-#     FLATNET=FILE   the program to show (default build/bin/flatnet)
+#     FLATNET=FILE   the program to show (default dist/linux-amd64/flatnet); its images lie in ../images
 #     NO_COLOR=1     no bold text on a terminal
 #     LAB_KEEP=1     keep the temporary folder
 set -euo pipefail
 
 HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
-FLATNET=${FLATNET:-$HERE/../../build/bin/flatnet}
+FLATNET=${FLATNET:-$HERE/../../dist/linux-amd64/flatnet}
 # shellcheck source=tests/lab/lab.bash
 . "$HERE/lab.bash"
 
 BUNDLE=macvlan.tar
-# The names of the 2019 macvlan manual. What is behind them here is small and made on the spot.
+# What the default set takes from registries. What is behind the names here is small and made on the
+# spot, but for flatnet's own images, which are those of `make images`.
 SERVER=cnrancher/rancher:v2.2.3
-ADDED=rancher/flannel-cni:v0.3.0-rancher6
 LISTED=(
     nfvpe/multus:v3.2
     quay.io/coreos/flannel:v0.10.0-amd64
-    cnrancher/static-macvlan-cni:v0.2.1
-    cnrancher/network-controller:v0.3.0
-    cnrancher/k8s-net-attach-def-controller:v0.1.0
+    rancher/flannel-cni:v0.3.0-rancher6
 )
+OURS=(flatnet static-macvlan-cni network-controller)
 # A name that stands for one image per platform.
 SEVERAL=flannelcni/flannel:v0.16.3
 
@@ -68,8 +67,9 @@ die() {
 check_needs() {
     local program
     [ "$(id -u)" = 0 ] || die 'run this as root: it starts a dockerd of its own'
-    [ -x "$FLATNET" ] || die "'$FLATNET' is not there; build it with 'make'"
+    [ -x "$FLATNET" ] || die "'$FLATNET' is not there; build it with 'make images'"
     FLATNET=$(realpath "$FLATNET")
+    VERSION=$("$FLATNET" version) && VERSION=${VERSION#flatnet }
     for program in dockerd containerd docker-registry skopeo umoci htpasswd jq curl openssl python3; do
         PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null ||
             die "'$program' is missing; run '$HERE/packages.sh demo'"
@@ -84,7 +84,7 @@ start() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     lab_init "$$"
-    mkdir -p "$LAB_DIR/bin" "$LAB_DIR/home" "$LAB_DIR/work/network-addons"
+    mkdir -p "$LAB_DIR/bin" "$LAB_DIR/home" "$LAB_DIR/work"
     ln -s "$FLATNET" "$LAB_DIR/bin/flatnet"
     export PATH=$LAB_DIR/bin:$PATH HOME=$LAB_DIR/home
     unset XDG_CONFIG_HOME XDG_RUNTIME_DIR REGISTRY_AUTH_FILE DOCKER_CONFIG DOCKER_HOST \
@@ -134,7 +134,7 @@ make_images() {
     UPSTREAM=$(lab_registry_addr upstream)
     say "making images in a registry at $UPSTREAM, which stands in for docker.io and quay.io"
     make_image lab_image_push "$UPSTREAM" "$SERVER" --base-shared --layers 3 --layer-kb 8192
-    for image in "${LISTED[@]}" "$ADDED"; do
+    for image in "${LISTED[@]}"; do
         make_image lab_image_push "$UPSTREAM" "$(repository "$image")" --base-shared --layer-kb 2048
     done
     make_image lab_image_multi "$UPSTREAM" "$SEVERAL"
@@ -144,19 +144,12 @@ make_images() {
     makers=()
 }
 
-# What an operator brings along: a list and the addons' YAML, which must agree.
-make_inputs() {
-    printf '%s\n' "$SERVER" "${LISTED[@]}" "$ADDED" "$SEVERAL" >image.list
-    printf '%s\n' 'apiVersion: v1' 'kind: Pod' 'metadata: {name: images}' 'spec:' '  containers:' \
-        >network-addons/macvlan-network.yml
-    printf '  - {name: c, image: "%s"}\n' "${LISTED[@]}" "$ADDED" "$SEVERAL" \
-        >>network-addons/macvlan-network.yml
-    show cat image.list
-}
-
 online() {
-    say 'on the online machine: one file of everything'
-    show flatnet bundle create -f image.list --addons network-addons -o "$BUNDLE" \
+    say 'on the online machine: the addons for a cluster, and one file of everything'
+    printf '%s\n' "$SEVERAL" >image.list
+    show cat image.list
+    show flatnet addons render --kube-version 1.13 --iface eth0 -o network-addons -q
+    show flatnet bundle create --images default -f image.list --addons network-addons -o "$BUNDLE" \
         --platform linux/amd64 --platform linux/arm64 \
         --registry-mirror docker.io="http://$UPSTREAM" --registry-mirror quay.io="http://$UPSTREAM"
     show flatnet bundle verify "$BUNDLE"
@@ -201,10 +194,24 @@ manifest_digest() {
     skopeo inspect --raw --tls-verify=false --creds "$LAB_USER:$LAB_PASSWORD" "docker://$1" | sha256sum
 }
 
+# digest_in_layout FOLDER NAME: without "sha256:".
+digest_in_layout() {
+    jq -er --arg name "$2" '.manifests[] | select(.annotations["io.containerd.image.name"] == $name).digest[7:]' \
+        "$1/index.json"
+}
+
 # Asks docker, tar, skopeo and cmp whether what flatnet says is true.
 prove() {
     local image wanted have name count=0
-    for image in "$SERVER" "${LISTED[@]}" "$ADDED" "$SEVERAL"; do
+    for name in "${OURS[@]}"; do
+        name=flatnet/$name:$VERSION
+        wanted=$(digest_in_layout "${FLATNET%/*/*}/images" "docker.io/$name")
+        have=$(manifest_digest "$SITE/macvlan/$name")
+        [ "${have%% *}" = "$wanted" ] || die "'$name' has another digest in the second registry"
+        show docker run --rm --read-only --cap-drop ALL --network none "$name" --version
+        count=$((count + 1))
+    done
+    for image in "$SERVER" "${LISTED[@]}" "$SEVERAL"; do
         name=$(repository "$image")
         wanted=$(tar -xOf "$BUNDLE" manifest.json |
             jq -r --arg tag "$image" '.[] | select(.RepoTags[0] | endswith($tag)) | .Config')
@@ -220,14 +227,13 @@ prove() {
     printf '%s\n' \
         "- docker has all $count images; their ids, as docker tells them, are those in the bundle" \
         "- the second registry has all $count; the digests of what it serves are those of the first," \
-        '  the index over two platforms too' \
+        '  the index over two platforms too, and those that make images wrote' \
         '- the addons came out of the bundle as they went in; a damaged bundle was refused'
 }
 
 check_needs
 start
 make_images
-make_inputs
 online
 damage
 site

@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that the named groups need. Says nothing and is quick when they
 # are all there.
 #
-#   tests/lab/packages.sh GROUP...     build, check, demo, kube, dist, lint, fuzz, cover
+#   tests/lab/packages.sh GROUP...     build, check, demo, kube, dist, cross, lint, fuzz, cover
 set -euo pipefail
 
 declare -A groups=(
@@ -14,12 +14,13 @@ declare -A groups=(
     [guest]="user-mode-linux kmod debootstrap debian-archive-keyring busybox-static e2fsprogs attr iproute2 jq tcpdump"
     [check]="libcmocka-dev bats perl strace containernetworking-plugins"
     [dist]="dpkg-dev xz-utils libc-ares-dev libnghttp2-dev liblzma-dev libbz2-dev"
+    [cross]="gcc-aarch64-linux-gnu qemu-user"
     [lint]="clang clang-format shellcheck cppcheck mandoc"
     [fuzz]="clang libclang-rt-14-dev"
     [cover]="gcovr"
 )
 # The lab is what both the demo and the whole-program tests start; those have a Kubernetes too.
-declare -A also=([check]="lab kube guest" [demo]="lab")
+declare -A also=([check]="lab kube guest cross" [demo]="lab")
 
 wanted=()
 for group in "$@"; do
@@ -33,6 +34,9 @@ for group in "$@"; do
     done
 done
 
+# One at a time: make starts several.
+exec 8<"$0"
+flock 8
 missing=()
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
 for package in "${wanted[@]}"; do
@@ -49,4 +53,4 @@ export DEBIAN_FRONTEND=noninteractive
 {
     apt-get -qq update
     apt-get -qq install -y --no-install-recommends "${missing[@]}"
-} >&2
+} >&2 8<&-
