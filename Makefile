@@ -71,7 +71,7 @@ BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
-$(PROGRAMS) $(O)/bin/image-layout: | $(STATIC_OBJ)
+$(PROGRAMS) $(O)/bin/image-layout: $(STATIC_OBJ)
 
 $(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(O)/libinstaller.a $(O)/libflatnet.a
 $(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $(O)/libflatnet.a
@@ -85,7 +85,7 @@ $(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/netlink)
 $(O)/bin/%:
 	@mkdir -p $(@D)
 ifneq ($(STATIC),)
-	$(call say,LD,$@)$(CC) -r -nostdlib -o $(O)/$*.o $^
+	$(call say,LD,$@)$(CC) -r -nostdlib -o $(O)/$*.o $(filter-out $(STATIC_OBJ),$^)
 	$(Q)$(OBJCOPY) --keep-global-symbol=main $(O)/$*.o
 	$(Q)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $(O)/$*.o $(STATIC_OBJ) $(ALL_LIBS)
 else

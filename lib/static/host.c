@@ -2,13 +2,16 @@
  * What a static program must not take from its host. Linked into the static build only, in place
  * of glibc's functions of the same names: those would load the host's shared objects into a
  * program that was linked against another libc. libcurl resolves names with c-ares, OpenSSL needs
- * neither modules nor a configuration file, so that nothing calls these in earnest; if something
- * ever does, it gets a clean failure, whatever the host holds.
+ * neither modules nor a configuration file, so that nothing calls these in earnest, but for
+ * getnameinfo with numbers; if something ever does, it gets a clean failure, whatever the host
+ * holds.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <openssl/crypto.h>
 #include <stddef.h>
+#include <stdio.h>
 
 void *__wrap_dlopen(const char *file, int mode);
 
@@ -36,17 +39,40 @@ void freeaddrinfo(struct addrinfo *list)
     (void)list;
 }
 
+/* An address as numbers; 0 or EAI_*. */
+static int put_host(const struct sockaddr *addr, socklen_t len, char *host, socklen_t size)
+{
+    const void *bytes;
+
+    if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in))
+        bytes = &((const struct sockaddr_in *)(const void *)addr)->sin_addr;
+    else if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
+        bytes = &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr;
+    else
+        return EAI_FAMILY;
+    return inet_ntop(addr->sa_family, bytes, host, size) ? 0 : EAI_OVERFLOW;
+}
+
+/*
+ * libevent writes down in numbers who its HTTP server's peers are, and ends the program when it
+ * cannot. sin_port and sin6_port are at the same place.
+ */
 int getnameinfo(const struct sockaddr *restrict addr, socklen_t len, char *restrict host,
                 socklen_t host_size, char *restrict service, socklen_t service_size, int flags)
 {
-    (void)addr;
-    (void)len;
-    (void)host;
-    (void)host_size;
-    (void)service;
-    (void)service_size;
-    (void)flags;
-    return EAI_FAIL;
+    int r = 0;
+
+    if ((host && !(flags & NI_NUMERICHOST)) || (service && !(flags & NI_NUMERICSERV)))
+        return EAI_FAIL;
+    if (host)
+        r = put_host(addr, len, host, host_size);
+    if (!r && service) {
+        unsigned port = ntohs(((const struct sockaddr_in *)(const void *)addr)->sin_port);
+
+        if ((size_t)snprintf(service, service_size, "%u", port) >= service_size)
+            r = EAI_OVERFLOW;
+    }
+    return r;
 }
 
 struct hostent *gethostbyname(const char *name)

@@ -110,6 +110,25 @@ programs() {
     chroot "$T/root" /network-controller --version | grep -q '^network-controller '
 }
 
+answers() {
+    local port
+    port=$(sed -n 's/.*listening port=//p' "$LAB_DIR/install.log")
+    in_net curl -sf "http://$1:$port/healthz" >"$T/said"
+}
+
+# libevent asks for the peer's name at each connection.
+@test "health is served in an empty folder, over both families" {
+    cp "$(dirname "$STATIC")/static-macvlan-cni" "$T/root/"
+    lab_spawn install nsenter --net="/proc/$(lab_pid net)/ns/net" chroot "$T/root" /static-macvlan-cni install \
+        --conf-dir /out --bin-dir /out --listen :0
+    lab_ready install 30 grep -q 'listening port=' "$LAB_DIR/install.log"
+    for address in 127.0.0.1 '[::1]'; do
+        lab_wait 30 answers "$address"
+        assert_equal "$(<"$T/said")" ok
+    done
+    lab_stop install
+}
+
 @test "it resolves a name, speaks TLS and writes a bundle there, whatever the host's settings say" {
     run_in_root bundle create -f /list --ca-file /ca.crt -o /out/out.tar
     assert_status 0
