@@ -60,8 +60,8 @@ SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # Left out of those runs is what tests another program than the one that these flags build or only
 # the data in it, what runs in a guest too small for a sanitizer, and the slow half of addons copy,
 # whose modules have unit tests.
-PLAIN_BATS := dist.bats images_build.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats addons_cluster.bats \
-	addons_copy_kube.bats
+PLAIN_BATS := dist.bats images_build.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats \
+	cni_kubelet.bats addons_cluster.bats addons_copy_kube.bats
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_BATS))), \
 	$(wildcard tests/bats/*.bats))
 

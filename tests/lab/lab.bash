@@ -37,8 +37,9 @@
 #   lab_layout_push DIR REF ADDR REPO:TAG    lab_skopeo_push SOURCE ADDR/REPO:TAG [ARG...]
 #   lab_bench_images ADDR    lab_rootfs DIR NOTE    lab_noise SEED KB
 #
-# Three more are sourced by those who need them: guest.bash (machines with a kernel of their own),
-# kube.bash (etcd and the API server) and kubelet.bash. Their heads list their functions.
+# Four more are sourced by those who need them: guest.bash (machines with a kernel of their own),
+# kube.bash (etcd and the API server), kubelet.bash, and cluster.bash (nodes that are such machines).
+# Their heads list their functions.
 
 # Debian's own programs come first, whatever else of those names is installed.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
