@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 struct cli_common cli_common;
 
@@ -289,6 +292,65 @@ void cli_list_release(struct cli_list *list)
 {
     free(list->items);
     *list = (struct cli_list){0};
+}
+
+/* Calls `f` with each name until one gives something else than 0, which is returned. */
+static int each_name(const struct cli_list *list, int (*f)(const char *name, void *arg), void *arg)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < list->count; i++)
+        for (const char *p = list->items[i]; r == 0 && p;
+             p = strchr(p, ','), p = p ? p + 1 : NULL) {
+            auto_free char *name = xstrndup(p, strcspn(p, ","));
+
+            r = f(name, arg);
+        }
+    return r;
+}
+
+static int is_it(const char *name, void *arg)
+{
+    return !strcasecmp(name, arg);
+}
+
+bool cli_names_have(const struct cli_list *list, const char *name)
+{
+    return each_name(list, is_it, (void *)(uintptr_t)name);
+}
+
+struct known_names {
+    const char *option, *what;
+    const char *const *known;
+    struct err **e;
+};
+
+static int check_name(const char *name, void *arg)
+{
+    const struct known_names *k = arg;
+    const char *nearest;
+
+    for (const char *const *known = k->known; *known; known++)
+        if (!strcasecmp(name, *known))
+            return 0;
+    nearest = cli_nearest(name, k->known);
+    return err_set(k->e, -EINVAL, "'--%s' has '%s', which is no %s%s%s%s", k->option, name, k->what,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+int cli_names_check(const struct cli_list *list, const char *option, const char *what,
+                    const char *const *known, struct err **e)
+{
+    struct known_names k = {.option = option, .what = what, .known = known, .e = e};
+
+    return each_name(list, check_name, &k);
+}
+
+bool cli_wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
 }
 
 int cli_fail(const struct cli_verb *verb, const struct err *e)

@@ -57,6 +57,16 @@ int cli_parse(const struct cli_verb *verb, int argc, char **argv, char ***out_ar
               struct err **e);
 void cli_list_release(struct cli_list *list);
 
+/* Options that take names with commas between: --only a,b --only c. Case does not count. */
+bool cli_names_have(const struct cli_list *list, const char *name);
+/* -EINVAL for one that is not in `known` (ended by NULL), with the nearest that is; `what` is what
+ * they are the names of: "item". */
+int cli_names_check(const struct cli_list *list, const char *option, const char *what,
+                    const char *const *known, struct err **e);
+
+/* Are colours welcome on standard output? A terminal, and NO_COLOR and TERM do not say no. */
+bool cli_wants_colour(void);
+
 /* Prints "flatnet: error: ..." for *e (and for -EINVAL how to get help) and returns the exit
  * status that belongs to it. */
 int cli_fail(const struct cli_verb *verb, const struct err *e);
@@ -84,5 +94,6 @@ int cmd_host_prepare(int argc, char **argv);
 int cmd_host_restore(int argc, char **argv);
 int cmd_host_status(int argc, char **argv);
 int cmd_host_iface(int argc, char **argv);
+int cmd_test_node(int argc, char **argv);
 int cmd_registry_login(int argc, char **argv);
 int cmd_registry_logout(int argc, char **argv);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct host_options options = HOST_OPTIONS_INIT;
 
@@ -87,17 +86,10 @@ static void print_json(const struct host_report *report)
     (void)printf("%s\n", text);
 }
 
-static bool wants_colour(void)
-{
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && !(no && *no) && !(term && !strcmp(term, "dumb"));
-}
-
 static void print_text(const struct host_report *report)
 {
     static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
-    bool colour = wants_colour();
+    bool colour = cli_wants_colour();
 
     for (size_t i = 0; i < report->count; i++) {
         const struct host_result *r = &report->results[i];

@@ -223,69 +223,28 @@ void host_say(struct host_verdict *v, enum host_level level, const char *mend, c
 
 /* --- the run --- */
 
-static const struct host_item *find_item(const char *name)
-{
-    for (size_t i = 0; i < host_n_items; i++)
-        if (!strcasecmp(host_items[i].name, name))
-            return &host_items[i];
-    return NULL;
-}
-
-/* Names come as "a,b" and as several options. 1: `name` is among them, 0: it is not. */
-static bool is_listed(const struct cli_list *lists, const char *name)
-{
-    for (size_t i = 0; i < lists->count; i++) {
-        const char *p = lists->items[i];
-
-        for (size_t len; *p; p += len + (p[len] == ',')) {
-            len = strcspn(p, ",");
-            if (len == strlen(name) && !strncasecmp(p, name, len))
-                return true;
-        }
-    }
-    return false;
-}
-
-static int unknown_item(const char *option, const char *name, struct err **e)
-{
-    auto_free const char **names = xcalloc(host_n_items + 1, sizeof(*names));
-    const char *nearest;
-
-    for (size_t i = 0; i < host_n_items; i++)
-        names[i] = host_items[i].name;
-    nearest = cli_nearest(name, names);
-    return err_set(e, -EINVAL, "'--%s' has '%s', which is no item%s%s%s", option, name,
-                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-}
-
 static int check_names(const char *option, const struct cli_list *lists, bool knows_all,
                        struct err **e)
 {
-    for (size_t i = 0; i < lists->count; i++) {
-        const char *p = lists->items[i];
+    auto_free const char **names = xcalloc(host_n_items + 2, sizeof(*names));
 
-        for (size_t len; p; p = p[len] ? p + len + 1 : NULL) {
-            auto_free char *name = NULL;
-
-            len = strcspn(p, ",");
-            name = xstrndup(p, len);
-            if (!find_item(name) && !(knows_all && !strcasecmp(name, "all")))
-                return unknown_item(option, name, e);
-        }
-    }
-    return 0;
+    for (size_t i = 0; i < host_n_items; i++)
+        names[i] = host_items[i].name;
+    names[host_n_items] = knows_all ? "all" : NULL;
+    return cli_names_check(lists, option, "item", names, e);
 }
 
 static bool is_chosen(const struct host *h, const struct host_item *item)
 {
     if (item->is_live && !h->is_live)
         return false;
-    return !h->options->only.count || is_listed(&h->options->only, item->name);
+    return !h->options->only.count || cli_names_have(&h->options->only, item->name);
 }
 
 static bool is_ignored(const struct host *h, const struct host_item *item)
 {
-    return is_listed(&h->options->ignore, item->name) || is_listed(&h->options->ignore, "all");
+    return cli_names_have(&h->options->ignore, item->name) ||
+           cli_names_have(&h->options->ignore, "all");
 }
 
 static void run_item(const struct host *h, const struct host_item *item, struct host_report *report)

@@ -32,6 +32,8 @@ static const struct {
     {"host", "restore", cmd_host_restore, "undo what prepare changed"},
     {"host", "status", cmd_host_status, "show what prepare changed"},
     {"host", "iface", cmd_host_iface, "say which interface flannel takes"},
+    {"test", "node", cmd_test_node,
+     "test this host's NICs, VLANs and flannel's links to all others"},
     {"registry", "login", cmd_registry_login, "check and store credentials for a registry"},
     {"registry", "logout", cmd_registry_logout, "forget the credentials for a registry"},
 };

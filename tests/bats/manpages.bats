@@ -10,7 +10,7 @@ setup() {
 
 # verbs: "GROUP VERB" of each verb in `flatnet --help`.
 verbs() {
-    sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help | grep -E '^(addons|bundle|host|images|registry) '
+    sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help | grep -E '^(addons|bundle|host|images|registry|test) '
 }
 
 # help_options TITLE: the options under that title of a help text, as "-f, --file LIST".
@@ -35,7 +35,7 @@ page_options() {
     local group verb text
     while read -r group verb text; do
         assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
-    done < <(grep -E '^  (addons|bundle|host|images|registry) ' help)
+    done < <(grep -E '^  (addons|bundle|host|images|registry|test) ' help)
 }
 
 @test "the options of every verb are those of its manual page" {
