@@ -45,7 +45,7 @@ CPPFLAGS += -iquote lib -iquote installer -iquote images -iquote controller -iqu
 	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFLATNET_VERSION='"$(VERSION)"'
 ALL_CFLAGS = -std=gnu11 -pthread -fno-common $(MODE) $(WARN) -ffile-prefix-map=$(CURDIR)/= \
 	$(PKG_CFLAGS) $(CFLAGS)
-ALL_LIBS = $(PKG_LIBS) -lm -pthread
+ALL_LIBS = $(PKG_LIBS) -lresolv -lm -pthread
 
 # --- what is built ---
 objects = $(patsubst %,$(O)/obj/%.o,$(1))

@@ -95,5 +95,8 @@ int cmd_host_restore(int argc, char **argv);
 int cmd_host_status(int argc, char **argv);
 int cmd_host_iface(int argc, char **argv);
 int cmd_test_node(int argc, char **argv);
+int cmd_test_cluster(int argc, char **argv);
+int cmd_agent_serve(int argc, char **argv);
+int cmd_agent_probe(int argc, char **argv);
 int cmd_registry_login(int argc, char **argv);
 int cmd_registry_logout(int argc, char **argv);

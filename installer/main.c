@@ -12,7 +12,7 @@ static const struct {
     const char *group;
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *summary;
+    const char *summary; /* NULL: for flatnet itself, and not shown */
 } verbs[] = {
     {"bundle", "create", cmd_bundle_create, "make one file of images and addons"},
     {"bundle", "verify", cmd_bundle_verify, "check every byte of a bundle"},
@@ -34,6 +34,9 @@ static const struct {
     {"host", "iface", cmd_host_iface, "say which interface flannel takes"},
     {"test", "node", cmd_test_node,
      "test this host's NICs, VLANs and flannel's links to all others"},
+    {"test", "cluster", cmd_test_cluster, "test pods of the cluster's subnets against each other"},
+    {"agent", "serve", cmd_agent_serve, NULL},
+    {"agent", "probe", cmd_agent_probe, NULL},
     {"registry", "login", cmd_registry_login, "check and store credentials for a registry"},
     {"registry", "logout", cmd_registry_logout, "forget the credentials for a registry"},
 };
@@ -42,7 +45,7 @@ static const struct {
 static void print_verbs(FILE *to, const char *only_group)
 {
     for (size_t i = 0; i < N_VERBS; i++)
-        if (!only_group || !strcmp(only_group, verbs[i].group))
+        if (verbs[i].summary && (!only_group || !strcmp(only_group, verbs[i].group)))
             (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group, verbs[i].name, verbs[i].summary);
 }
 

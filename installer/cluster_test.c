@@ -1,0 +1,344 @@
+/* Probe pods by themselves: started, addressed, alone with their addresses, fixed. */
+#include "cluster_test.h"
+
+#include "json.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool cluster_test_is_over(int status)
+{
+    return status == -ECANCELED || status == -EHOSTUNREACH || status == -EKEYREJECTED ||
+           status == -EBUSY;
+}
+
+struct testpod *cluster_test_pod(const struct cluster_test *t, const struct testnet *net,
+                                 char letter)
+{
+    for (size_t i = 0; i < t->pods->n_pods; i++) {
+        struct testpod *pod = &t->pods->pods[i];
+
+        if (pod->net == net && pod->name[0] == letter && pod->is_ready)
+            return pod;
+    }
+    return NULL;
+}
+
+static char *subject_of(const struct testpod *pod)
+{
+    return xasprintf("%s: %s", pod->net->name, pod->name);
+}
+
+/* --- start --- */
+
+static void say_not_started(struct cluster_test *t, const struct testpod *pod)
+{
+    auto_free char *subject = subject_of(pod);
+    const char *why = pod->why ? pod->why : "nothing is known of it";
+
+    conn_say(t->report, CONN_FAIL, "start", subject, "on %s: %s", pod->node, why);
+    if (strstr(why, "ImagePull") || strstr(why, "ErrImage"))
+        conn_cause(t->report,
+                   "the image '%s' is not on the node and not in its registry: 'flatnet "
+                   "images load' there, or name the registry with --registry",
+                   t->pods->image);
+    else if (strstr(why, "static-macvlan-cni"))
+        conn_cause(t->report,
+                   "the plugin says why; its log on %s is /var/log/static-macvlan-cni.log",
+                   pod->node);
+    else
+        conn_cause(t->report, "kubectl -n %s describe pod %s, while a run with --keep lasts",
+                   pod->space, pod->name);
+    conn_cause(t->report,
+               "the controller does not run, or has no address left: 'flatnet subnet "
+               "check %s'",
+               pod->net->name);
+}
+
+/* --- address and route --- */
+
+static const cJSON *link_with(const cJSON *answer, const struct testpod *pod)
+{
+    const cJSON *link, *address;
+    char wanted[IP_NET_TEXT_SIZE];
+
+    (void)ip_net_format(pod->address, wanted);
+    cJSON_ArrayForEach(link, json_get_arr(answer, "links"))
+    {
+        cJSON_ArrayForEach(address, json_get_arr(link, "addresses"))
+        {
+            const char *text = cJSON_GetStringValue(address);
+
+            if (text && !strcmp(text, wanted))
+                return link;
+        }
+    }
+    return NULL;
+}
+
+static void judge_address(struct cluster_test *t, const struct testpod *pod, const cJSON *link)
+{
+    auto_free char *subject = subject_of(pod);
+    char address[IP_NET_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
+    const char *has = json_get_str(link, "mac"), *name = json_get_str(link, "name");
+
+    (void)ip_net_format(pod->address, address);
+    (void)ip_mac_format(pod->mac, ':', mac);
+    if (!link || !has || !name) {
+        conn_say(t->report, CONN_FAIL, "address", subject, "no interface of the pod has %s",
+                 address);
+        conn_cause(t->report, "the plugin was called with another MacvlanIP: delete the pod");
+    } else if (strcasecmp(has, mac) != 0) {
+        conn_say(t->report, CONN_FAIL, "address", subject, "%s has MAC %s, its MacvlanIP %s", name,
+                 has, mac);
+        conn_cause(t->report, "another plugin behind this one (tuning) changes MACs");
+    } else {
+        conn_say(t->report, CONN_PASS, "address", subject, "%s has %s and %s", name, address, mac);
+    }
+}
+
+static void judge_route(struct cluster_test *t, const struct testpod *pod, const cJSON *answer,
+                        const char *link)
+{
+    auto_free char *subject = subject_of(pod);
+    const char *first =
+        cJSON_GetStringValue(cJSON_GetArrayItem(json_get_arr(answer, "defaultLinks"), 0));
+    bool by_vlan = pod->net->is_default_route || !pod->overlay.family;
+
+    if (!first && !pod->overlay.family && !pod->net->gateway.family) {
+        conn_say(t->report, CONN_SKIP, "route", subject, "a subnet without a gateway");
+    } else if (first && !strcmp(first, link) == by_vlan) {
+        conn_say(t->report, CONN_PASS, "route", subject, "default route by %s", first);
+    } else {
+        conn_say(t->report, CONN_FAIL, "route", subject, "default route by %s, expected by %s",
+                 first ? first : "nothing", by_vlan ? link : "the cluster's own interface");
+        conn_cause(t->report, by_vlan ? "podDefaultGateway was set after the pod started: delete it"
+                                      : "the first plugin gives the pod no default route");
+    }
+}
+
+static int look_at(struct cluster_test *t, size_t i, struct err **e)
+{
+    const struct testpod *pod = &t->pods->pods[i];
+    auto_free char *subject = subject_of(pod);
+    auto_json cJSON *question = cJSON_CreateObject(), *answer = NULL;
+    auto_err struct err *why = NULL;
+    const cJSON *link;
+    int64_t mtu = 0;
+    int r = testpods_ask(t->pods, pod, question, &answer, &why);
+
+    if (r < 0 && cluster_test_is_over(r))
+        return err_set(e, r, "%s", err_text(why));
+    if (r < 0) {
+        conn_say(t->report, CONN_FAIL, "start", subject, "it cannot be asked: %s", err_text(why));
+        conn_cause(t->report, "the API server does not reach the kubelet of %s (port 10250)",
+                   pod->node);
+        t->pods->pods[i].is_ready = false;
+        return 0;
+    }
+    link = link_with(answer, pod);
+    judge_address(t, pod, link);
+    if (!link)
+        return 0;
+    (void)json_get_size(link, "mtu", &mtu);
+    t->mtus[i] = (unsigned)mtu;
+    (void)snprintf(t->links[i], sizeof(t->links[i]), "%s", json_get_str(link, "name"));
+    judge_route(t, pod, answer, t->links[i]);
+    return 0;
+}
+
+int cluster_test_pods(struct cluster_test *t, struct err **e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < t->pods->n_pods; i++) {
+        const struct testpod *pod = &t->pods->pods[i];
+        auto_free char *subject = subject_of(pod);
+
+        if (!pod->is_ready) {
+            say_not_started(t, pod);
+            continue;
+        }
+        conn_say(t->report, CONN_PASS, "start", subject, "runs on %s", pod->node);
+        r = look_at(t, i, e);
+    }
+    return r;
+}
+
+/* --- duplicates --- */
+
+static void judge_arp(struct cluster_test *t, const struct testnet *net, const char *address,
+                      const struct ip_mac *wanted, const cJSON *result)
+{
+    const cJSON *macs = json_get_arr(result, "macs"), *mac;
+    auto_free char *subject = xasprintf("%s: %s", net->name, address);
+    auto_buf struct buf others;
+    char own[IP_MAC_TEXT_SIZE] = "";
+    size_t n = 0;
+
+    buf_init(&others, 512);
+    if (wanted)
+        (void)ip_mac_format(*wanted, ':', own);
+    cJSON_ArrayForEach(mac, macs)
+    {
+        const char *text = cJSON_GetStringValue(mac);
+
+        if (text && strcasecmp(text, own) != 0)
+            (void)buf_addf(&others, "%s%s", n++ ? ", " : "", text);
+    }
+    if (n > (wanted ? 0 : 1)) {
+        conn_say(t->report, CONN_FAIL, "duplicate", subject, "%s answers for it, too", others.data);
+        conn_cause(t->report, "a host, VM or pod of another cluster has that address: find the MAC "
+                              "in the switch, and take the address out of the subnet's ranges");
+    } else if (!cJSON_GetArraySize(macs)) {
+        conn_say(t->report, wanted ? CONN_FAIL : CONN_WARN, "duplicate", subject,
+                 "nobody answers ARP for it");
+        conn_cause(t->report, wanted ? "the pod is not reached on its VLAN: see the checks above"
+                                     : "there is no such gateway on the VLAN");
+    } else {
+        conn_say(t->report, CONN_PASS, "duplicate", subject, "one MAC answers");
+    }
+}
+
+static int ask_arp(struct cluster_test *t, size_t asker, struct err **e)
+{
+    const struct testpod *from = &t->pods->pods[asker];
+    auto_json cJSON *question = cJSON_CreateObject(), *answer = NULL;
+    cJSON *arps = cJSON_AddArrayToObject(question, "arps");
+    const cJSON *result;
+    auto_err struct err *why = NULL;
+    char text[IP_TEXT_SIZE];
+    int r;
+
+    json_add_str(question, "link", t->links[asker]);
+    json_add_str(question, "from", ip_format(from->address.addr, text));
+    json_add_int(question, "timeoutMs", t->timeout_ms);
+    if (from->net->gateway.family == AF_INET)
+        cJSON_AddItemToArray(arps, cJSON_CreateString(ip_format(from->net->gateway, text)));
+    for (size_t i = 0; i < t->pods->n_pods; i++)
+        if (i != asker && t->pods->pods[i].is_ready && t->pods->pods[i].net == from->net)
+            cJSON_AddItemToArray(arps, cJSON_CreateString(
+                                           ip_format(t->pods->pods[i].address.addr, text)));
+    r = testpods_ask(t->pods, from, question, &answer, &why);
+    if (r < 0)
+        return cluster_test_is_over(r) ? err_set(e, r, "%s", err_text(why)) : 0;
+    result = json_get_arr(answer, "arps");
+    result = result ? result->child : NULL;
+    if (from->net->gateway.family == AF_INET && result) {
+        judge_arp(t, from->net, ip_format(from->net->gateway, text), NULL, result);
+        result = result->next;
+    }
+    for (size_t i = 0; i < t->pods->n_pods && result; i++)
+        if (i != asker && t->pods->pods[i].is_ready && t->pods->pods[i].net == from->net) {
+            judge_arp(t, from->net, ip_format(t->pods->pods[i].address.addr, text),
+                      &t->pods->pods[i].mac, result);
+            result = result->next;
+        }
+    return 0;
+}
+
+int cluster_test_duplicates(struct cluster_test *t, struct err **e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < t->pods->n_nets; i++)
+        for (size_t k = 0; r == 0 && k < t->pods->n_pods; k++) {
+            const struct testpod *pod = &t->pods->pods[k];
+
+            if (pod->net != &t->pods->nets[i] || !pod->is_ready || !*t->links[k] ||
+                pod->address.addr.family != AF_INET)
+                continue;
+            r = ask_arp(t, k, e);
+            break;
+        }
+    return r;
+}
+
+/* --- fixed addresses --- */
+
+/* True when it runs and has what it names, on its interface too. */
+static int fixed_is_kept(struct cluster_test *t, struct testpod *pod, const char *when,
+                         bool *out_kept, struct err **e)
+{
+    auto_free char *subject = subject_of(pod);
+    auto_json cJSON *question = cJSON_CreateObject(), *answer = NULL;
+    char address[IP_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
+    const cJSON *link;
+    int r = testpods_create(t->pods, pod, e);
+
+    *out_kept = false;
+    if (r == 0)
+        r = testpods_wait(t->pods, pod, 1, t->ready_s, e);
+    if (r < 0)
+        return r;
+    if (!pod->is_ready) {
+        conn_say(t->report, CONN_FAIL, "fixed", subject, "%s it does not start: %s", when,
+                 pod->why ? pod->why : "-");
+        conn_cause(t->report,
+                   "the address is still taken or cools down (ipDelayReuse): 'flatnet "
+                   "subnet show %s'",
+                   pod->net->name);
+        return 0;
+    }
+    r = testpods_ask(t->pods, pod, question, &answer, e);
+    if (r < 0)
+        return r;
+    link = link_with(answer, pod);
+    (void)ip_format(pod->address.addr, address);
+    (void)ip_mac_format(pod->mac, ':', mac);
+    *out_kept = link && !strcmp(address, pod->wanted_ip) && !strcasecmp(mac, pod->wanted_mac) &&
+                json_get_str(link, "mac") && !strcasecmp(json_get_str(link, "mac"), mac);
+    if (!*out_kept) {
+        conn_say(t->report, CONN_FAIL, "fixed", subject, "%s it has %s and %s, not %s and %s", when,
+                 address, mac, pod->wanted_ip, pod->wanted_mac);
+        conn_cause(t->report, "two controllers run: 'flatnet status'");
+    }
+    return 0;
+}
+
+static int test_fixed(struct cluster_test *t, struct testpod *before, struct err **e)
+{
+    char address[IP_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
+    struct testpod pod = {.name = xstrdup("fixed"),
+                          .node = xstrdup(before->node),
+                          .space = before->space,
+                          .net = before->net,
+                          .wanted_ip = xstrdup(ip_format(before->address.addr, address)),
+                          .wanted_mac = xstrdup(ip_mac_format(before->mac, ':', mac))};
+    auto_free char *subject = subject_of(&pod);
+    bool is_kept = false;
+    int r = testpods_delete(t->pods, before, t->ready_s, e);
+
+    before->is_ready = false;
+    if (r == 0)
+        r = fixed_is_kept(t, &pod, "first", &is_kept, e);
+    if (r == 0 && is_kept) {
+        r = testpods_delete(t->pods, &pod, t->ready_s, e);
+        pod.is_ready = false;
+        if (r == 0)
+            r = fixed_is_kept(t, &pod, "after a restart", &is_kept, e);
+        if (r == 0 && is_kept)
+            conn_say(t->report, CONN_PASS, "fixed", subject, "%s and %s, also after a restart",
+                     pod.wanted_ip, pod.wanted_mac);
+    }
+    testpod_release(&pod);
+    return r;
+}
+
+int cluster_test_fixed(struct cluster_test *t, struct err **e)
+{
+    for (size_t i = 0; i < t->pods->n_nets; i++) {
+        struct testpod *before = cluster_test_pod(t, &t->pods->nets[i], 'b');
+        auto_err struct err *why = NULL;
+        int r = before ? test_fixed(t, before, &why) : 0;
+
+        if (r < 0 && cluster_test_is_over(r))
+            return err_set(e, r, "%s", err_text(why));
+        if (r < 0)
+            conn_say(t->report, CONN_FAIL, "fixed", t->pods->nets[i].name, "%s", err_text(why));
+    }
+    return 0;
+}
