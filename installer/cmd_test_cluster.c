@@ -56,7 +56,7 @@ static const struct cli_option table[] = {
     {"routed", 0, CLI_FLAG, NULL, &is_routed, "a router joins the VLANs: pods of all must reach"},
     {"image", 0, CLI_STRING, "REF", &image,
      "the probe's image (flatnet/flatnet:" FLATNET_VERSION ")"},
-    {"registry", 0, CLI_STRING, "HOST[/PATH]", &registry, "where the image is"},
+    {"registry", 0, CLI_STRING, "HOST[/PREFIX]", &registry, "where the image is"},
     {"image-pull-secret", 0, CLI_STRING, "NAME", &pull_secret, "for that registry"},
     {"ready-timeout", 0, CLI_INT, "S", &ready_s, "seconds until pods have to run (120)"},
     {"timeout", 0, CLI_INT, "S", &timeout_s, "seconds to wait for an answer (1)"},
