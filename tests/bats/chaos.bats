@@ -52,7 +52,7 @@ faults_of() {
 
 # --- the checkers ---
 
-# pod NAME [PHASE]
+# pod NAME [SUBNET] [OWNER]: OWNER is a line for ownerReferences.
 pod() {
     kubectl apply -n chaos -f - >/dev/null <<YAML
 apiVersion: v1
@@ -60,7 +60,8 @@ kind: Pod
 metadata:
   name: $1
   labels: {macvlan.pandaria.cattle.io/selectedIp: 10.80.0.9}
-  annotations: {macvlan.pandaria.cattle.io/ip: auto, macvlan.pandaria.cattle.io/subnet: c-auto}
+  annotations: {macvlan.pandaria.cattle.io/ip: auto, macvlan.pandaria.cattle.io/subnet: ${2:-c-auto}}
+  ownerReferences: [${3:-}]
 spec: {containers: [{name: c, image: x}]}
 YAML
 }
@@ -229,6 +230,76 @@ used() {
     chaos_faults '{"expire": 1}'
     lab_wait 90 used 0
     chaos_faults '{}'
+}
+
+# set_of NAME: a StatefulSet; print the line with which a pod of it names it.
+set_of() {
+    kubectl create -n chaos -f - >/dev/null <<YAML
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: $1}
+spec:
+  replicas: 0
+  serviceName: x
+  selector: {matchLabels: {a: x}}
+  template: {metadata: {labels: {a: x}}, spec: {containers: [{name: c, image: x}]}}
+YAML
+    printf '{apiVersion: apps/v1, kind: StatefulSet, name: %s, controller: true, uid: %s}' "$1" \
+        "$(kubectl get statefulset -n chaos "$1" -o 'jsonpath={.metadata.uid}')"
+}
+
+# holds POD UID: the MacvlanIP of that UID is the pod's that is there now.
+holds() {
+    kubectl get macvlanip,pod -n chaos "$1" -o json | jq -e --arg uid "$2" \
+        '.items[0].metadata.uid == $uid and .items[0].spec.podId == .items[1].metadata.uid' >/dev/null
+}
+
+intents() {
+    kubectl get macvlansubnet -n kube-system c-one -o json | jq -e ".status.used == $1 and (.status.intents | length) == $2" >/dev/null
+}
+
+# The leader has had its say on the pod.
+is_served() {
+    has_ip "$1" || grep -q "^note: chaos/$1: No enough ip" "$LAB_DIR/one.log"
+}
+
+# missed: how often the server has told the leader that something is not there.
+missed() {
+    curl -sf "http://127.0.0.1:$(sed -n 's/.*listening port=//p' "$LAB_DIR/one.log" | tail -n 1)/metrics" |
+        awk '/^rest_client_requests_total.*code="404".*method="GET"/ { n += $2 } END { print n + 0 }'
+}
+
+has_missed() {
+    [ "$(missed)" -gt "$1" ]
+}
+
+# The leader does not know that the MacvlanIP was made, and sees its pod go.
+@test "a set keeps an address whose MacvlanIP was made without an answer" {
+    local owner uid missed
+    lead
+    chaos_subnet c-one 82 10.80.0.9 10.80.0.9 | kubectl apply -f - >/dev/null
+    lab_wait 30 intents 0 0
+    owner=$(set_of db)
+    chaos_faults '{"only": "/macvlanips", "no_watch": true, "lose": {"500": 1}}'
+    pod db-0 c-one "$owner"
+    lab_wait 60 has_ip db-0
+    uid=$(kubectl get macvlanip -n chaos db-0 -o 'jsonpath={.metadata.uid}')
+    kubectl delete pod -n chaos db-0 --force --grace-period 0 >/dev/null 2>&1
+    pod other c-one
+    lab_wait 60 is_served other
+    has_no_ip other
+    missed=$(missed)
+    chaos_faults '{"only": "/macvlanips", "no_watch": true}'
+    lab_wait 60 has_missed "$missed"
+    has_no_ip other
+    chaos_faults '{}'
+    pod db-0 c-one "$owner"
+    lab_wait 60 holds db-0 "$uid"
+    has_no_ip other
+    kubectl delete statefulset -n chaos db >/dev/null
+    kubectl delete pod -n chaos db-0 other --ignore-not-found --force --grace-period 0 >/dev/null 2>&1
+    lab_wait 60 intents 0 0
+    kubectl delete macvlansubnet -n kube-system c-one >/dev/null
 }
 
 # --- the rounds ---

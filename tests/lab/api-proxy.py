@@ -18,6 +18,7 @@ new file under that name counts from the next request on. Shares are from 0 to 1
   watch_s  N       watches are cut after up to N seconds, half of them in the middle of a line
   expire   SHARE   watches that end with an ERROR event of 410 at once
   no_watch true    watches that are open are cut, new ones are answered 503
+  only     TEXT    all this only where the path has TEXT in it
 
 The log has one line for each fault: time, method, path and what was done.
 """
@@ -32,7 +33,7 @@ import time
 
 REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
 SHARES = {"hang_up", "forget", "cut", "late", "slow", "expire"}
-KEYS = SHARES | {"refuse", "lose", "late_s", "slow_s", "watch_s", "no_watch"}
+KEYS = SHARES | {"refuse", "lose", "late_s", "slow_s", "watch_s", "no_watch", "only"}
 CLOSED = (OSError, EOFError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
 
 
@@ -46,7 +47,8 @@ class Faults:
     def __init__(self, path: str) -> None:
         self.path, self.seen, self.now = path, None, {}
 
-    def get(self) -> dict:
+    def get(self, path: str) -> dict:
+        """Those for a request of this path."""
         stat = os.stat(self.path)
         if self.seen != (stat.st_ino, stat.st_mtime_ns):
             with open(self.path, encoding="utf-8") as file:
@@ -54,7 +56,7 @@ class Faults:
             if set(self.now) - KEYS:
                 sys.exit(f"api-proxy.py: no such fault: {set(self.now) - KEYS}")
             self.seen = (stat.st_ino, stat.st_mtime_ns)
-        return self.now
+        return self.now if self.now.get("only", "") in path else {}
 
 
 def status_object(code: int, method: str) -> bytes:
@@ -147,7 +149,8 @@ class Client:
     async def one(self) -> None:
         head, headers = await read_head(self.reader)
         body = b"".join([piece async for piece in read_body(self.reader, headers)])
-        request, faults = Request(head, body), self.proxy.faults.get()
+        request = Request(head, body)
+        faults = self.proxy.faults.get(request.path)
         if request.is_watch and await self.watch_faults(request, faults):
             return
         status = self.proxy.pick(faults.get("refuse", {}))
@@ -231,7 +234,9 @@ class Client:
         gone = asyncio.ensure_future(self.reader.read(1))
         more = asyncio.ensure_future(reader.read(65536))
         try:
-            while time.monotonic() < until and not self.proxy.faults.get().get("no_watch") and not gone.done():
+            while time.monotonic() < until and not gone.done():
+                if self.proxy.faults.get(request.path).get("no_watch"):
+                    break
                 await asyncio.wait({gone, more}, timeout=min(0.2, max(0.01, until - time.monotonic())),
                                    return_when=asyncio.FIRST_COMPLETED)
                 if not more.done():
