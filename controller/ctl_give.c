@@ -193,19 +193,68 @@ void give_intended(struct work *w)
         ctl_subnets_write(w->p->c->subnets, ledger_subnet(intent->net)->name, on_intended, w);
 }
 
-/* A pod of a StatefulSet goes on with what the one before had, if it may. An address that somebody
- * else has by now was made for a pod that had gone before: the set has never had it. */
+/* A pod of a StatefulSet goes on with what the one before had, if that is what it asks for. */
 static bool may_inherit(const struct ctl_pod *pod, const struct macvlanip *ip,
-                        const struct ledger_net *net, const struct annot_request *r)
+                        const struct annot_request *r)
 {
     if (ip->owner != MACVLANIP_STATEFULSET || !pod->set_uid ||
-        strcmp(ip->owner_uid, pod->set_uid) || strcmp(ip->subnet, r->subnet) || !ip->ip.family ||
-        ledger_is_shared(net, ip->ip))
+        strcmp(ip->owner_uid, pod->set_uid) || strcmp(ip->subnet, r->subnet) || !ip->ip.family)
         return false;
     for (size_t i = 0; i < r->n_ips; i++)
         if (ip_compare(r->ips[i], ip->ip) == 0)
             return true;
     return r->n_ips == 0;
+}
+
+/* --- who else has the address of that MacvlanIP --- */
+
+struct rivals {
+    struct ctl *c;
+    const struct macvlanip *ip;
+    const char *pod_uid; /* of the heir */
+    bool has_living;
+};
+
+static bool meet_ip(void *arg, const char *key, const void *value)
+{
+    struct rivals *r = arg;
+    const struct macvlanip *other = value;
+
+    if (!strcmp(other->uid, r->ip->uid) || strcmp(other->subnet, r->ip->subnet) ||
+        ip_compare(other->ip, r->ip->ip) != 0)
+        return true;
+    r->has_living |= ctl_pods_lives(r->c->pods, key, other->pod_uid);
+    ctl_pods_add(r->c->pods, key);
+    return true;
+}
+
+static void meet_intent(void *arg, const struct ledger_intent *intent)
+{
+    struct rivals *r = arg;
+
+    if (strcmp(intent->pod_uid, r->pod_uid) != 0 && ip_compare(intent->pair.ip, r->ip->ip) == 0)
+        ctl_pods_add(r->c->pods, intent->pod_key);
+}
+
+static bool is_shared(const struct work *w, const struct macvlanip *ip,
+                      const struct ledger_net *net)
+{
+    const struct ledger_intent *own = ledger_find_intent(w->p->c->ledger, w->pod_uid);
+    unsigned mine = own && own->net == net && ip_compare(own->pair.ip, ip->ip) == 0 ? 2 : 1;
+
+    return ledger_count_holders(net, ip->ip) > mine;
+}
+
+/* A living pod that has it too got it while the set had no pod: the set has never had it then. A
+ * promise may be to a pod that is gone, without this leader having seen it go: nothing is deleted
+ * for that; whoever it is is looked at. */
+static bool has_rival(const struct work *w, const struct macvlanip *ip)
+{
+    struct rivals r = {.c = w->p->c, .ip = ip, .pod_uid = w->pod_uid};
+
+    ctl_ips_each(r.c->ips, meet_ip, &r);
+    ledger_each_intent(r.c->ledger, meet_intent, &r);
+    return r.has_living;
 }
 
 static void on_handed_on(void *arg, const struct kube_reply *reply)
@@ -244,13 +293,16 @@ static void take_place(struct work *w, const struct ctl_pod *pod, const struct m
                        const struct annot_request *r)
 {
     const struct ledger_net *net = ledger_find_subnet(w->p->c->ledger, r->subnet);
+    bool is_heir = net && may_inherit(pod, ip, r), is_alone = is_heir && !is_shared(w, ip, net);
 
-    if (net && may_inherit(pod, ip, net, r)) {
+    if (is_alone) {
         hand_on(w, pod, ip, net, r);
-        return;
+    } else if (is_heir && !has_rival(w, ip)) {
+        work_retry_after(w, BEHIND_MS);
+    } else {
+        w->ip_uid = xstrdup(ip->uid);
+        replace(w);
     }
-    w->ip_uid = xstrdup(ip->uid);
-    replace(w);
 }
 
 /* The pod that the store shows may be older than the MacvlanIP. */
@@ -342,6 +394,34 @@ static void look_at_set(struct work *w, const struct ctl_pod *pod)
     w->call = ctl_send(w->p->c, "GET", path, NULL, on_set, w);
 }
 
+/* An address that was promised before may be somebody else's by now, if the pod has gone since. */
+static void on_alive(void *arg, const struct kube_reply *reply)
+{
+    struct work *w = arg;
+    const struct ctl_pod *pod = work_pod(w);
+    const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
+
+    w->call = NULL;
+    if (reply->status < 0 && reply->status != -ENOENT)
+        work_retry(w, "look at the pod", reply);
+    else if (!pod || !ledger_find_intent(w->p->c->ledger, w->pod_uid))
+        work_done(w);
+    else if (reply->status < 0 || !uid || strcmp(uid, w->pod_uid) != 0)
+        work_retry_after(w, BEHIND_MS); /* the watch will tell */
+    else if (pod->set_uid)
+        look_at_set(w, pod);
+    else
+        give_intended(w);
+}
+
+static void look_at_pod(struct work *w, const struct ctl_pod *pod, kube_done done)
+{
+    auto_free char *path =
+        xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
+
+    w->call = ctl_send(w->p->c, "GET", path, NULL, done, w);
+}
+
 static void give(struct work *w, const struct ctl_pod *pod, const struct annot_request *r)
 {
     auto_annot_refusal struct annot_refusal refusal = {.text = NULL};
@@ -360,8 +440,8 @@ static void give(struct work *w, const struct ctl_pod *pod, const struct annot_r
             refuse(w, pod, r, &refusal);
             return;
         }
-    } else if (pod->set_uid) {
-        look_at_set(w, pod);
+    } else {
+        look_at_pod(w, pod, on_alive);
         return;
     }
     give_intended(w);
@@ -379,9 +459,7 @@ void give_begin(struct work *w)
     } else if (ip && ip->is_deleting) {
         gone_begin(w, ip);
     } else if (ip) {
-        auto_free char *path =
-            xasprintf("/api/v1/namespaces/%s/pods/%s", pod->svc->namespace, pod->svc->name);
-        w->call = ctl_send(w->p->c, "GET", path, NULL, on_confirmed, w);
+        look_at_pod(w, pod, on_confirmed);
     } else if (ctl_ips_is_made(w->p->c->ips, w->pod_uid)) {
         work_done(w); /* the watch will tell, or ctl_ips that it is gone */
     } else {

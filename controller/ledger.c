@@ -297,11 +297,11 @@ size_t ledger_holders(const struct ledger_net *net)
     return net->n_ips + net->n_intents;
 }
 
-bool ledger_is_shared(const struct ledger_net *net, struct ip_addr ip)
+unsigned ledger_count_holders(const struct ledger_net *net, struct ip_addr ip)
 {
     const struct hold *h = find_hold(net, ip);
 
-    return h && h->count > 1;
+    return h ? h->count : 0;
 }
 
 static bool is_older(const struct subnet *a, const struct subnet *b)

@@ -50,8 +50,8 @@ const struct subnet *ledger_subnet(const struct ledger_net *net);
 struct alloc *ledger_alloc(const struct ledger_net *net);
 /* MacvlanIPs and intents in it, whatever its spec says. */
 size_t ledger_holders(const struct ledger_net *net);
-/* More than one holds the address: MacvlanIPs, or intents of pods that have none yet. */
-bool ledger_is_shared(const struct ledger_net *net, struct ip_addr ip);
+/* How many hold the address: MacvlanIPs, and intents of pods that have none yet. */
+unsigned ledger_count_holders(const struct ledger_net *net, struct ip_addr ip);
 /* The first other subnet that it cannot be together with, or NULL; *out_text (may be NULL) says
  * why, to be freed. Of two the older one stays, by creation time and name. */
 const struct subnet *ledger_conflict(const struct ledger *l, const struct ledger_net *net,

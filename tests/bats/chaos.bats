@@ -199,11 +199,21 @@ end_pod() {
 
 # --- one by one ---
 
-# lead: a replica that keeps the lease through all of it.
+# patient NAME [CONFIG]: a replica that keeps the lease through all of it.
+patient() {
+    printf -- '--- start\n' >>"$LAB_DIR/$1.log"
+    lab_spawn "$1" "$CHAOS_CONTROLLER" --kubeconfig "$LAB_DIR/${2:-chaos.config}" --listen 127.0.0.1:0 \
+        --leader-elect-lease-duration 100 --leader-elect-renew-deadline 90 --leader-elect-retry-period 1
+}
+
 lead() {
-    lab_spawn one "$CHAOS_CONTROLLER" --kubeconfig "$LAB_DIR/chaos.config" --listen 127.0.0.1:0 \
-        --leader-elect-lease-duration 100 --leader-elect-renew-deadline 90 --leader-elect-retry-period 10
+    patient one
     lab_wait 60 chaos_leads one
+}
+
+# ask NAME PATH: of the replica's own port.
+ask() {
+    curl -sf "http://127.0.0.1:$(sed -n 's/.*listening port=//p' "$LAB_DIR/$1.log" | tail -n 1)$2"
 }
 
 has_ip() {
@@ -265,8 +275,7 @@ is_served() {
 
 # missed: how often the server has told the leader that something is not there.
 missed() {
-    curl -sf "http://127.0.0.1:$(sed -n 's/.*listening port=//p' "$LAB_DIR/one.log" | tail -n 1)/metrics" |
-        awk '/^rest_client_requests_total.*code="404".*method="GET"/ { n += $2 } END { print n + 0 }'
+    ask one /metrics | awk '/^rest_client_requests_total.*code="404".*method="GET"/ { n += $2 } END { print n + 0 }'
 }
 
 has_missed() {
@@ -277,14 +286,12 @@ has_missed() {
 @test "a set keeps an address whose MacvlanIP was made without an answer" {
     local owner uid missed
     lead
-    chaos_subnet c-one 82 10.80.0.9 10.80.0.9 | kubectl apply -f - >/dev/null
-    lab_wait 30 intents 0 0
-    owner=$(set_of db)
+    begin_set
     chaos_faults '{"only": "/macvlanips", "no_watch": true, "lose": {"500": 1}}'
     pod db-0 c-one "$owner"
     lab_wait 60 has_ip db-0
-    uid=$(kubectl get macvlanip -n chaos db-0 -o 'jsonpath={.metadata.uid}')
-    kubectl delete pod -n chaos db-0 --force --grace-period 0 >/dev/null 2>&1
+    uid=$(uid_of db-0)
+    remove_pod db-0
     pod other c-one
     lab_wait 60 is_served other
     has_no_ip other
@@ -296,10 +303,68 @@ has_missed() {
     pod db-0 c-one "$owner"
     lab_wait 60 holds db-0 "$uid"
     has_no_ip other
+    end_set
+}
+
+# A subnet of one address, and a set of pods that could have it.
+begin_set() {
+    chaos_subnet c-one 82 10.80.0.9 10.80.0.9 | kubectl apply -f - >/dev/null
+    lab_wait 60 intents 0 0
+    owner=$(set_of db)
+}
+
+end_set() {
     kubectl delete statefulset -n chaos db >/dev/null
     kubectl delete pod -n chaos db-0 other --ignore-not-found --force --grace-period 0 >/dev/null 2>&1
     lab_wait 60 intents 0 0
     kubectl delete macvlansubnet -n kube-system c-one >/dev/null
+}
+
+uid_of() {
+    kubectl get macvlanip -n chaos "$1" -o 'jsonpath={.metadata.uid}'
+}
+
+remove_pod() {
+    kubectl delete pod -n chaos "$1" --force --grace-period 0 >/dev/null 2>&1
+}
+
+had_faults() {
+    [ "$(faults_of "$1")" -ge "$2" ]
+}
+
+has_decided() {
+    had_faults 'lose-500 GET .*/macvlanips/other$' 8 || has_no_ip db-0
+}
+
+# A replica that stands by sees a MacvlanIP go whose pod it still believes to live, and keeps the
+# address for that pod. When it leads, it has a set's MacvlanIP with the same address before it.
+@test "a set keeps its address, whatever a new leader believes of earlier pods" {
+    local owner uid
+    sed "s|https://$(cat "$LAB_DIR/proxy.addr")|$(lab_kube_url k)|" "$LAB_DIR/chaos.config" >"$LAB_DIR/direct.config"
+    patient one direct.config
+    lab_wait 60 chaos_leads one
+    begin_set
+    pod other c-one
+    lab_wait 60 has_ip other
+    patient two
+    lab_wait 60 ask two /readyz
+    : >"$LAB_DIR/proxy.faults"
+    chaos_faults '{"only": "/api/v1/pods", "no_watch": true}'
+    lab_wait 60 had_faults 'watch_s GET /api/v1/pods' 1
+    remove_pod other
+    lab_wait 60 has_no_ip other
+    pod db-0 c-one "$owner"
+    lab_wait 60 has_ip db-0
+    uid=$(uid_of db-0)
+    remove_pod db-0
+    chaos_faults '{"only": "/macvlanips/other", "lose": {"500": 1}}'
+    lab_stop one
+    lab_wait 60 chaos_leads two
+    pod db-0 c-one "$owner"
+    lab_wait 60 has_decided
+    chaos_faults '{}'
+    lab_wait 60 holds db-0 "$uid"
+    end_set
 }
 
 # --- the rounds ---

@@ -279,6 +279,7 @@ chaos_is_empty() {
 }
 
 chaos_tell() {
+    cp "$LAB_DIR/checker.log" "$LAB_DIR/checker.$1.$2.log"
     {
         printf -- '--- round of %s, seed %s\n' "$1" "$2"
         cat "$LAB_DIR/churn.log" "$LAB_DIR/problems"
