@@ -117,32 +117,34 @@ static void detach(struct ledger *l, struct ip_record *r, int64_t cool_until_ms)
         ledger_let_go(l, net, r->ip, r->has_mac ? &r->mac : NULL, cool_until_ms);
 }
 
-static void free_record(struct ip_record *r)
+/* One block of memory, since there are many. */
+static struct ip_record *new_record(const struct ledger_ip *ip)
 {
-    free(r->uid);
-    free(r->subnet);
-    free(r);
+    size_t uid_size = strlen(ip->uid) + 1, subnet_size = strlen(ip->subnet) + 1;
+    struct ip_record *r = xcalloc(1, sizeof(*r) + uid_size + subnet_size);
+
+    memcpy(r->uid, ip->uid, uid_size);
+    r->subnet = memcpy(r->uid + uid_size, ip->subnet, subnet_size);
+    r->ip = ip->ip;
+    r->has_mac = ip->mac != NULL;
+    if (ip->mac)
+        r->mac = *ip->mac;
+    return r;
 }
 
 /* The new state is held before the old one is let go, so that an address that stays is never free
  * in between. */
 void ledger_put_ip(struct ledger *l, const struct ledger_ip *ip)
 {
-    struct ip_record *old, *r = xcalloc(1, sizeof(*r));
+    struct ip_record *old, *r = new_record(ip);
     struct ledger_intent *intent = ledger_find_intent(l, ip->pod_uid);
 
-    *r = (struct ip_record){.uid = xstrdup(ip->uid),
-                            .subnet = xstrdup(ip->subnet),
-                            .ip = ip->ip,
-                            .has_mac = ip->mac != NULL};
-    if (ip->mac)
-        r->mac = *ip->mac;
     attach(r, ledger_find_subnet(l, ip->subnet));
     HASH_FIND_STR(l->ips, ip->uid, old);
     if (old) {
         HASH_DEL(l->ips, old);
         detach(l, old, 0);
-        free_record(old);
+        free(old);
     }
     HASH_ADD_KEYPTR(hh, l->ips, r->uid, strlen(r->uid), r);
     if (intent)
@@ -158,7 +160,7 @@ void ledger_remove_ip(struct ledger *l, const char *uid, int64_t cool_until_ms)
         return;
     HASH_DEL(l->ips, r);
     detach(l, r, cool_until_ms);
-    free_record(r);
+    free(r);
 }
 
 /* --- subnets --- */
@@ -341,7 +343,7 @@ void ledger_free(struct ledger *l)
     HASH_ITER(hh, l->ips, r, next)
     {
         HASH_DEL(l->ips, r);
-        free_record(r);
+        free(r);
     }
     free_segments(l);
     free(l->cluster_uid);

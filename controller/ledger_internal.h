@@ -30,12 +30,13 @@ struct ledger_net {
 };
 
 struct ip_record {
-    char *uid, *subnet;
     struct ip_addr ip;
     struct ip_mac mac;
     bool has_mac;
     struct ledger_net *net; /* NULL: there is no such subnet */
+    const char *subnet;     /* behind uid */
     UT_hash_handle hh;
+    char uid[];
 };
 
 struct intent_record {

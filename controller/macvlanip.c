@@ -104,18 +104,22 @@ int macvlanip_parse(const cJSON *object, struct macvlanip **out, struct err **e)
         text_or_empty(spec, "subnet"),
     };
     enum { COUNT = sizeof(texts) / sizeof(*texts) };
-    size_t sizes[COUNT], total = sizeof(struct macvlanip);
+    size_t equals[COUNT], sizes[COUNT], total = sizeof(struct macvlanip);
     struct macvlanip *m;
     char *at;
 
     if (!*texts[0] || !*texts[1] || !*texts[2])
         return err_set(e, -EBADMSG, "MacvlanIP '%s' has no namespace, name or UID", texts[1]);
-    for (size_t i = 0; i < COUNT; i++)
-        total += sizes[i] = strlen(texts[i]) + 1;
+    /* Equal ones once: most are owned by their pod. */
+    for (size_t i = 0; i < COUNT; i++) {
+        for (equals[i] = 0; strcmp(texts[equals[i]], texts[i]) != 0;)
+            equals[i]++;
+        total += sizes[i] = equals[i] == i ? strlen(texts[i]) + 1 : 0;
+    }
     m = xcalloc(1, total);
     at = (char *)(m + 1);
     for (size_t i = 0; i < COUNT; at += sizes[i++])
-        texts[i] = memcpy(at, texts[i], sizes[i]);
+        texts[i] = equals[i] < i ? texts[equals[i]] : memcpy(at, texts[i], sizes[i]);
     m->namespace = texts[0];
     m->name = texts[1];
     m->uid = texts[2];
