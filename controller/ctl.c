@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is told of pods is not told again (ctl_pods.c), so few events count up. */
+#define EVENTS_MAX 1000
+
 /* --- what parts use --- */
 
 void ctl_fail(struct ctl *c, const char *format, ...)
@@ -225,7 +228,7 @@ static int run_loop(struct ctl *c, struct kube_config *config, struct err **e)
                                  .user_agent = CTL_NAME "/" FLATNET_VERSION,
                                  .counted = on_counted,
                                  .arg = c};
-    struct kube_events_options events = {.component = CTL_NAME};
+    struct kube_events_options events = {.component = CTL_NAME, .remembered = EVENTS_MAX};
     struct event *signals[] = {evsignal_new(c->base, SIGTERM, on_stop, c),
                                evsignal_new(c->base, SIGINT, on_stop, c),
                                evsignal_new(c->base, SIGUSR1, on_level, c)};

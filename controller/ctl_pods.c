@@ -2,6 +2,7 @@
 #include "ctl_work.h"
 
 #include "alloc.h"
+#include "hash.h"
 #include "kube/kube_loop.h"
 #include "log.h"
 #include "mem.h"
@@ -84,8 +85,6 @@ static void drop_note(struct ctl_pods *p, struct note *n)
     HASH_DEL(p->notes, n);
     free(n->key);
     free(n->uid);
-    for (size_t i = 0; i < TOLD_COUNT; i++)
-        free(n->texts[i]);
     free(n->subnet);
     free(n);
 }
@@ -115,10 +114,9 @@ void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, enum told what, co
     struct note *n = get_note(p, key, svc->uid);
     struct kube_event_object object = {"v1", "Pod", svc->namespace, svc->name, svc->uid, NULL};
 
-    if (n->texts[what] && !strcmp(n->texts[what], text))
+    if (n->texts[what] == hash_text(text))
         return;
-    free(n->texts[what]);
-    n->texts[what] = xstrdup(text);
+    n->texts[what] = hash_text(text);
     log_info("%s: %s", key, text);
     kube_event_warn(p->c->events, &object, reason, "%s", text);
 }

@@ -25,7 +25,7 @@ enum told { TOLD_HALF, TOLD_LIST, TOLD_REFUSAL, TOLD_COUNT };
 /* What they were told, and what the pod waits for. */
 struct note {
     char *key, *uid, *subnet;
-    char *texts[TOLD_COUNT];
+    uint64_t texts[TOLD_COUNT]; /* hash_text; 0: none */
     bool is_waiting, is_auto;
     bool is_woken; /* for one address that was freed; who does not take it wakes the next */
     UT_hash_handle hh;

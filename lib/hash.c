@@ -62,6 +62,15 @@ void hash_free(struct hash *h)
     free(h);
 }
 
+uint64_t hash_text(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
 void hash_digest(const void *bytes, size_t len, char out_digest[DIGEST_SIZE])
 {
     auto_hash struct hash *h = hash_new();

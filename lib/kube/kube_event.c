@@ -5,6 +5,7 @@
  */
 #include "kube_event.h"
 
+#include "hash.h"
 #include "json.h"
 #include "kube_hash.h"
 #include "kube_loop.h"
@@ -143,20 +144,11 @@ static bool may_speak(struct kube_events *ev, const char *object)
     return true;
 }
 
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
-}
-
 /* True when so many different texts came for one reason that they are told as one. */
 static bool is_one_of_many(struct kube_events *ev, const char *key, const char *text)
 {
     struct group *g = NULL;
-    uint64_t hash = hash_of(text);
+    uint64_t hash = hash_text(text);
     int64_t now = kube_now_ms();
     unsigned i = 0;
 
@@ -314,6 +306,15 @@ static struct series *count_up(struct kube_events *ev, const char *key, const ch
     return s;
 }
 
+/* One that was never told is not remembered: it would push out one that is on its way. */
+static bool has_room(const struct kube_events *ev, const char *key)
+{
+    struct series *s = NULL;
+
+    HASH_FIND_STR(ev->series, key, s);
+    return s || ev->n_under_way < UNDER_WAY_MAX;
+}
+
 struct say {
     const char *type; /* a literal */
     const char *reason;
@@ -327,8 +328,13 @@ static void tell(struct kube_events *ev, const struct kube_event_object *object,
     bool is_combined = is_one_of_many(ev, reason_key, text);
     auto_free char *key = xasprintf("%s/%s", reason_key, is_combined ? "" : text);
     auto_free char *whole = xasprintf("%s%s", is_combined ? COMBINED : "", text);
-    struct series *s = count_up(ev, key, whole);
+    struct series *s;
 
+    if (!has_room(ev, key)) {
+        ev->stats.dropped++;
+        return;
+    }
+    s = count_up(ev, key, whole);
     if (!s->type) {
         keep_object(s, object);
         s->type = say.type;

@@ -55,6 +55,15 @@ static void takes_bytes_in_any_pieces_and_starts_over(void **state)
     assert_string_equal(digest, EMPTY);
 }
 
+/* The examples of the FNV draft. */
+static void hashes_texts(void **state)
+{
+    (void)state;
+    assert_true(hash_text("") == 0xcbf29ce484222325u);
+    assert_true(hash_text("a") == 0xaf63dc4c8601ec8cu);
+    assert_true(hash_text("foobar") == 0x85944171f73967e8u);
+}
+
 static void tells_digests_from_other_texts(void **state)
 {
     static const char *const bad[] = {
@@ -84,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_the_standards_examples),
         cmocka_unit_test(takes_bytes_in_any_pieces_and_starts_over),
+        cmocka_unit_test(hashes_texts),
         cmocka_unit_test(tells_digests_from_other_texts),
     };
 

@@ -260,6 +260,32 @@ static void cuts_long_texts(void **state)
     end(&s);
 }
 
+static void warn_of(struct scene *s, int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct kube_event_object object = pod;
+        auto_free char *uid = xasprintf("u-%d", i);
+
+        object.uid = uid;
+        kube_event_warn(s->ev, &object, "R", "text");
+    }
+}
+
+static void what_is_on_its_way_arrives(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, (struct kube_events_options){.remembered = 520});
+    warn_of(&s, 600);
+    settle(&s);
+    assert_int_equal(s.n_posts, 512);
+    warn_of(&s, 1);
+    settle(&s);
+    assert_int_equal(count_of(&s), 2);
+    end(&s);
+}
+
 static void is_freed_with_events_under_way(void **state)
 {
     struct scene s;
@@ -268,13 +294,7 @@ static void is_freed_with_events_under_way(void **state)
     (void)state;
     begin(&s, (struct kube_events_options){.burst = 0});
     s.holds = true;
-    for (int i = 0; i < 600; i++) {
-        struct kube_event_object object = pod;
-        auto_free char *uid = xasprintf("u-%d", i);
-
-        object.uid = uid;
-        kube_event_warn(s.ev, &object, "R", "text");
-    }
+    warn_of(&s, 600);
     kube_events_get_stats(s.ev, &stats);
     assert_int_equal(stats.sent, 512);
     assert_int_equal(stats.dropped, 88);
@@ -291,6 +311,7 @@ int main(void)
         cmocka_unit_test(lets_each_object_say_so_much),
         cmocka_unit_test(remembers_no_more_than_told),
         cmocka_unit_test(cuts_long_texts),
+        cmocka_unit_test(what_is_on_its_way_arrives),
         cmocka_unit_test(is_freed_with_events_under_way),
     };
 
