@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# network-controller on a real etcd and kube-apiserver 1.20: how fast it gives addresses, beside a
-# bare client that makes the same writes with as many requests at a time; how long a pod waits; what
-# 10,000 pods cost; what it asks in a quiet minute. Absolute times say something on an idle machine
-# only; the load is printed. BENCH_ROUNDS (3) rounds, the best of each contender.
+# network-controller, the static one, which clusters run, on a real etcd and kube-apiserver 1.20: how
+# fast it gives addresses, beside a bare client that makes the same writes with as many requests at a
+# time; how long a pod waits; what 10,000 pods cost; what it asks in a quiet minute. Absolute times say
+# something on an idle machine only; the load is printed. BENCH_ROUNDS (3) rounds, the best of each
+# contender.
 set -euo pipefail
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 build=${FLATNET_BUILD:?names the build folder}
-controller=$build/bin/network-controller
+static=${FLATNET_STATIC:?names the program that make dist has made}
+controller=${static%/*}/network-controller
 rounds=${BENCH_ROUNDS:-3}
 pods=${BENCH_PODS:-1000}
 many=${BENCH_MANY:-10000}
