@@ -44,8 +44,7 @@ struct kube_call *ctl_send(struct ctl *c, const char *method, const char *path, 
     return kube_io_send(c->io, &request, on_done, arg);
 }
 
-struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, kube_done on_done,
-                             void *arg)
+cJSON *ctl_delete_options(const char *uid, const char *version)
 {
     cJSON *options = cJSON_CreateObject(), *preconditions;
 
@@ -53,7 +52,14 @@ struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, k
     json_add_str(options, "kind", "DeleteOptions");
     preconditions = cJSON_AddObjectToObject(options, "preconditions");
     json_add_str(preconditions, "uid", uid);
-    return ctl_send(c, "DELETE", path, options, on_done, arg);
+    json_add_str(preconditions, "resourceVersion", version);
+    return options;
+}
+
+struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, kube_done on_done,
+                             void *arg)
+{
+    return ctl_send(c, "DELETE", path, ctl_delete_options(uid, NULL), on_done, arg);
 }
 
 cJSON *ctl_finalizer_patch(const cJSON *object, const char *finalizer, bool is_wanted)

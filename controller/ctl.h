@@ -89,6 +89,9 @@ struct kube_call *ctl_send(struct ctl *c, const char *method, const char *path, 
 /* DELETE of one object, and of no other that bears its name now. */
 struct kube_call *ctl_delete(struct ctl *c, const char *path, const char *uid, kube_done on_done,
                              void *arg);
+/* The body of a DELETE of an object that still is as it was seen; `version` NULL: however it is.
+ * Servers before 1.14 pass over the version. */
+cJSON *ctl_delete_options(const char *uid, const char *version);
 /* The merge-patch of an object that was just read: the finalizers of others, which a merge-patch
  * replaces as one list, and ours when it is wanted. */
 cJSON *ctl_finalizer_patch(const cJSON *object, const char *finalizer, bool is_wanted);

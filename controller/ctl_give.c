@@ -165,14 +165,6 @@ static void on_replaced(void *arg, const struct kube_reply *reply)
         work_done(w); /* its end queues the key */
 }
 
-static void replace(struct work *w)
-{
-    auto_free char *path = work_ip_path(w);
-
-    if (ctl_may_write(w->p->c))
-        w->call = ctl_delete(w->p->c, path, w->ip_uid, on_replaced, w);
-}
-
 static void on_intended(void *arg, int status)
 {
     struct work *w = arg;
@@ -300,8 +292,7 @@ static void take_place(struct work *w, const struct ctl_pod *pod, const struct m
     } else if (is_heir && !has_rival(w, ip)) {
         work_retry_after(w, BEHIND_MS);
     } else {
-        w->ip_uid = xstrdup(ip->uid);
-        replace(w);
+        work_delete_ip(w, ip, on_replaced);
     }
 }
 

@@ -130,10 +130,8 @@ static void drop_ip(struct work *w, const struct macvlanip *ip, const struct kub
 
         w->is_set_asked = false;
         w->call = ctl_send(w->p->c, "GET", path, NULL, on_looked, w);
-    } else if (ctl_may_write(w->p->c)) {
-        auto_free char *path = work_ip_path(w);
-
-        w->call = ctl_delete(w->p->c, path, ip->uid, on_step, w);
+    } else {
+        work_delete_ip(w, ip, on_step);
     }
 }
 

@@ -143,15 +143,19 @@ static void gone(struct ctl_ips *p, const char *key, const struct macvlanip *was
     look_at(p, key, was->subnet);
 }
 
-/* There: the watch will tell, or it goes before that, and we look again. */
+/* There: the watch will tell, or it goes before that, and we look again; or it has told, of the
+ * next pod that it was handed on to. */
 static void on_looked(void *arg, const struct kube_reply *reply)
 {
     struct unseen *u = arg;
+    const struct macvlanip *seen = ctl_ips_get(u->p, u->key);
     const char *uid = json_get_str(json_get_obj(reply->body, "metadata"), "uid");
 
     u->call = NULL;
     if (reply->status == -ENOENT || (reply->status == 0 && uid && strcmp(uid, u->ip->uid) != 0)) {
         gone(u->p, u->key, u->ip, 0);
+        drop_unseen(u);
+    } else if (seen && !strcmp(seen->uid, u->ip->uid)) {
         drop_unseen(u);
     }
 }

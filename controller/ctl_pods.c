@@ -70,6 +70,15 @@ char *work_ip_path(const struct work *w)
     return xasprintf("/apis/macvlan.cluster.cattle.io/v1/namespaces/%s/macvlanips/%s", ns, name);
 }
 
+void work_delete_ip(struct work *w, const struct macvlanip *ip, kube_done on_done)
+{
+    auto_free char *path = work_ip_path(w);
+
+    if (ctl_may_write(w->p->c))
+        w->call = ctl_send(w->p->c, "DELETE", path,
+                           ctl_delete_options(ip->uid, ip->resource_version), on_done, w);
+}
+
 /* --- what people are told --- */
 
 static struct note *find_note(const struct ctl_pods *p, const char *key)

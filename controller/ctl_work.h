@@ -50,6 +50,8 @@ const struct ctl_pod *work_pod(const struct work *w);
 
 /* Where its MacvlanIP is, to be freed. */
 char *work_ip_path(const struct work *w);
+/* Deletes the MacvlanIP as it was seen: whoever has handed it on meanwhile keeps it. */
+void work_delete_ip(struct work *w, const struct macvlanip *ip, kube_done on_done);
 
 /* Tells people, if it is something new. */
 void pods_warn(struct ctl_pods *p, const struct ctl_pod *pod, enum told what, const char *reason,

@@ -16,6 +16,7 @@
 
 #define WORKERS 1
 #define PER_TURN 32
+#define TURN_US 10000
 #define BACKOFF_MS 5
 #define BACKOFF_MAX_MS 1000000
 #define RETRIES_PER_S 10
@@ -127,13 +128,20 @@ static void handle(struct entry *entry)
     q->options.handle(q->options.arg, entry->key);
 }
 
+/* On a busy machine, too, the loop comes back to everything else soon: to the renewal of a lease.
+ */
 static void on_turn(void *arg)
 {
     struct kube_queue *q = arg;
+    int64_t until_us = kube_now_us() + TURN_US;
 
-    for (unsigned i = 0; i < q->options.per_turn; i++)
-        if (q->is_running && q->first && q->stats.in_process < q->options.workers)
-            handle(q->first);
+    for (unsigned i = 0; i < q->options.per_turn; i++) {
+        if (!q->is_running || !q->first || q->stats.in_process >= q->options.workers)
+            break;
+        handle(q->first);
+        if (kube_now_us() >= until_us)
+            break;
+    }
     wake(q);
 }
 

@@ -22,8 +22,10 @@ struct kube_queue_options {
     /* For metrics, once per handled key: how long it waited, how long it was worked on. Or NULL. */
     void (*measured)(void *measured_arg, int64_t queued_us, int64_t worked_us);
     void *arg, *measured_arg;
-    unsigned workers;  /* keys with handlers at a time; 0: 1 */
-    unsigned per_turn; /* handlers begun before the loop looks at everything else; 0: 32 */
+    unsigned workers; /* keys with handlers at a time; 0: 1 */
+    /* Handlers begun before the loop looks at everything else; 0: 32. One, when that takes 10 ms.
+     */
+    unsigned per_turn;
     /* Retries of a key wait 5 ms, doubled each time up to this; 0: 1000 s. */
     int backoff_max_ms;
     /* All retries together: so many per second, after a burst; 0: 10 and 100. */

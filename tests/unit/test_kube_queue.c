@@ -14,7 +14,8 @@ struct scene {
     char handled[HANDLED_MAX][16];
     size_t n_handled, n_measured, n_at_work;
     int64_t queued_us, worked_us;
-    bool is_quick; /* handlers end at once */
+    bool is_quick;   /* handlers end at once */
+    int64_t busy_ms; /* for so long they keep the loop */
 };
 
 static void handle(void *arg, const char *key)
@@ -24,6 +25,8 @@ static void handle(void *arg, const char *key)
     assert_true(s->n_handled < HANDLED_MAX);
     (void)snprintf(s->handled[s->n_handled++], 16, "%s", key);
     s->n_at_work++;
+    for (int64_t until_ms = kube_now_ms() + s->busy_ms; kube_now_ms() < until_ms;)
+        ;
     if (s->is_quick)
         kube_queue_done(s->q, key);
 }
@@ -254,6 +257,33 @@ static void leaves_the_loop_to_others(void **state)
     end(&s);
 }
 
+static void see_how_many(void *arg)
+{
+    struct scene *s = arg;
+
+    s->n_measured = s->n_handled;
+}
+
+/* However long handlers take, a timer waits for one of them, and not for all. */
+static void long_work_leaves_the_loop_to_timers(void **state)
+{
+    struct event *timer;
+    struct scene s;
+
+    (void)state;
+    begin(&s, (struct kube_queue_options){.workers = 8});
+    s.busy_ms = 15;
+    for (char key[] = "a"; *key <= 'h'; ++*key)
+        kube_queue_add(s.q, key);
+    timer = kube_timer_new(s.base, see_how_many, &s);
+    kube_queue_start(s.q);
+    kube_timer_set(timer, 1);
+    loop_until(s.base, s.n_handled == 8);
+    assert_in_range(s.n_measured, 1, 2);
+    kube_timer_free(timer);
+    end(&s);
+}
+
 static void stops_and_goes_on(void **state)
 {
     struct scene s;
@@ -354,6 +384,7 @@ int main(void)
         cmocka_unit_test(shares_the_rate_of_retries),
         cmocka_unit_test(retries_at_once_what_was_added_meanwhile),
         cmocka_unit_test(leaves_the_loop_to_others),
+        cmocka_unit_test(long_work_leaves_the_loop_to_timers),
         cmocka_unit_test(stops_and_goes_on),
         cmocka_unit_test(measures),
         cmocka_unit_test(keeps_its_rules_at_random),
