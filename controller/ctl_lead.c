@@ -148,9 +148,10 @@ bool ctl_may_write(struct ctl *c)
 {
     if (kube_lease_is_held_now(c->lead->lease))
         return true;
-    log_error("leadership has run out: the lease was renewed %lld ms ago; this process stood still, "
-              "or the API server did",
-              (long long)kube_lease_age_ms(c->lead->lease));
+    log_error(
+        "leadership has run out: the lease was renewed %lld ms ago; this process stood still, "
+        "or the API server did",
+        (long long)kube_lease_age_ms(c->lead->lease));
     _exit(EXIT_FAILED);
 }
 
