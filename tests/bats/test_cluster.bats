@@ -1,0 +1,202 @@
+#!/usr/bin/env bats
+# flatnet test cluster on two nodes with kernels of their own: first all as it should be, then with
+# faults on the wire and in the cluster, each of which it has to name.
+# serial
+# timeout: 1800
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+load helper
+# shellcheck source=tests/lab/guest.bash
+. "$LAB_HOME/guest.bash"
+# shellcheck source=tests/lab/kube.bash
+. "$LAB_HOME/kube.bash"
+# shellcheck source=tests/lab/cluster.bash
+. "$LAB_HOME/cluster.bash"
+
+setup_file() {
+    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint bridge
+    local static=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet} plugin probe
+    build=${FLATNET_BUILD:-$REPO_ROOT/build}
+    lab_init "$$"
+    cd "$LAB_DIR" || return 1
+    "$FLATNET" addons render --mode chained --kube-version 1.20 -o addons >/dev/null
+    plugin=docker.io/$(sed -n 's/^ *image: //p' addons/network-cni-daemonset.yml)
+    probe=docker.io/flatnet/flatnet:${plugin##*:}
+    lab_cluster_image "$LAB_DIR/plugin" "$plugin" "${static%/*}/static-macvlan-cni"
+    lab_cluster_image "$LAB_DIR/probe" "$probe" "$static"
+    "$FLATNET" bundle create --quiet --from "plugin=$plugin" --from "probe=$probe" -o images.tar >/dev/null
+    lab_cluster c 2 images.tar
+    # The controller is the one that was built, so the rendering's own has no pods.
+    kubectl create -f addons/network-controller.yml --dry-run=client -o json | jq 'select(.kind != "Deployment")' |
+        kubectl apply -f - >/dev/null
+    kubectl apply -f addons/network-cni-daemonset.yml >/dev/null
+    kubectl wait --for condition=established crd --all --timeout 60s >/dev/null
+    sed "s/token: .*}/token: $(lab_cluster_token c kube-system network-controller)}}/" \
+        "$(lab_cluster_config c)" >controller.config
+    controller
+    subnet blue 100 10.100.0.0/24
+    subnet red 200 10.200.0.0/24
+    wire gw-blue 100 10.100.0.1/24
+    wire gw-red 200 10.200.0.1/24
+    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout 300s >/dev/null
+}
+
+teardown_file() {
+    lab_cleanup
+}
+
+setup() {
+    common_setup
+    KUBECONFIG=$(lab_cluster_config c)
+    export KUBECONFIG
+}
+
+kubectl() {
+    lab_cluster_kubectl c "$@"
+}
+
+controller() {
+    lab_cluster_spawn c controller "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" \
+        --kubeconfig "$LAB_DIR/controller.config" --mode chained --listen 127.0.0.1:0
+    lab_ready controller 120 grep -q '^note: leading' "$LAB_DIR/controller.log"
+}
+
+# subnet NAME VLAN CIDR
+subnet() {
+    kubectl apply -f - <<YAML >/dev/null
+apiVersion: macvlan.cluster.cattle.io/v1
+kind: MacvlanSubnet
+metadata: {name: $1, namespace: kube-system}
+spec: {master: eth0, vlan: $2, cidr: $3, gateway: ${3%.0/*}.1, ranges: [{rangeStart: ${3%.0/*}.10, rangeEnd: ${3%.0/*}.99}]}
+YAML
+}
+
+# wire NAME VLAN ADDRESS: a machine on that VLAN, as an access port of the switch, in a network of its own.
+wire() {
+    local switch
+    switch=$(lab_pid c-switch)
+    lab_spawn "$1" unshare -n sleep infinity
+    lab_ready "$1" 5 lab_has_own_network "$1"
+    lab_cluster_run c ip link add "p-$1" type veth peer name eth0 netns "$(lab_pid "$1")"
+    lab_cluster_run c ip link set "p-$1" master sw0 up
+    lab_cluster_run c bridge vlan del vid 1 dev "p-$1"
+    lab_cluster_run c bridge vlan add vid "$2" pvid untagged dev "p-$1"
+    nsenter -t "$(lab_pid "$1")" -n ip addr add "$3" dev eth0
+    nsenter -t "$(lab_pid "$1")" -n ip link set eth0 up
+}
+
+# tests ARG...: the command in the switch's network. The cluster has neither kube-proxy nor DNS.
+tests() {
+    status=0
+    lab_cluster_run c timeout -k 5 600 "$FLATNET" test cluster --format json --skip service "$@" \
+        >"$stdout_file" 2>"$stderr_file" || status=$?
+    output=$(<"$stdout_file") stderr=$(<"$stderr_file") json=$output
+}
+
+# finds RESULT CHECK TEXT: such a result has TEXT in its subject, or in what was seen.
+finds() {
+    assert_json 'any(.results[]; .result == $result and .check == $check and (.subject + " " + .seen | contains($text)))' \
+        --arg result "$1" --arg check "$2" --arg text "$3"
+}
+
+# first_cause CHECK TEXT: the likeliest cause of the first failure of that check.
+first_cause() {
+    assert_json 'first(.results[] | select(.check == $check and .result == "fail")) | .causes[0] | contains($text)' \
+        --arg check "$1" --arg text "$2"
+}
+
+nothing_is_left() {
+    [ -z "$(kubectl get namespaces -l flatnet.io/test -o name)" ] || fail "$(kubectl get namespaces)"
+    [ -z "$(kubectl get macvlanips --all-namespaces -o name)" ]
+}
+
+@test "all is as expected: the matrix, addresses, gateways, isolation, companions, fixed addresses" {
+    tests --junit results.xml
+    assert_status 0
+    local check
+    for check in same-node cross-node namespace isolation gateway overlay mtu macvlan-service; do
+        finds pass "$check" blue
+        finds pass "$check" red
+    done
+    finds pass fixed 'also after a restart'
+    finds pass duplicate 'one MAC answers'
+    finds pass route 'default route by eth0'
+    finds skip dns 'no kube-dns'
+    assert_json '[.pairs[] | select(.check == "isolation" and .reached)] == []'
+    assert_json '[.pairs[] | select(.mustReach and (.reached | not))] == []'
+    assert_json '[.pairs[] | select(.check == "cross-node")] | length == 8'
+    [ "$(xmllint --xpath 'string(/testsuite/@failures)' results.xml)" = 0 ]
+    nothing_is_left
+}
+
+@test "the port of one node does not carry a VLAN: it is named, and the other VLAN is well" {
+    lab_cluster_run c bridge vlan del vid 100 dev "$(lab_cluster_tap c n2)"
+    tests --only cross-node,same-node,gateway,isolation
+    lab_cluster_run c bridge vlan add vid 100 dev "$(lab_cluster_tap c n2)"
+    assert_status 3
+    finds fail cross-node 'blue: a1 > a2'
+    first_cause cross-node "the switch port of 'eth0' on n2 does not carry VLAN 100"
+    finds pass same-node blue
+    finds fail gateway 'blue: a2 > gateway'
+    finds pass cross-node red
+    finds pass isolation blue
+    nothing_is_left
+}
+
+@test "somebody on the wire has a pod's address" {
+    wire intruder 100 10.100.0.11/24
+    local n
+    for ((n = 12; n < 40; n++)); do
+        nsenter -t "$(lab_pid intruder)" -n ip addr add "10.100.0.$n/24" dev eth0
+    done
+    tests --subnet blue --only duplicate
+    lab_stop intruder
+    assert_status 3
+    finds fail duplicate 'answers for it, too'
+    nothing_is_left
+}
+
+@test "the controller does not run: the pods that wait are named, with their cause" {
+    lab_stop controller
+    tests --subnet red --only start --ready-timeout 30
+    controller
+    assert_status 3
+    finds fail start 'red: a1'
+    assert_json '[.results[] | select(.check == "start" and .result == "fail") | .causes[] | select(contains("controller does not run"))] | length > 0'
+    nothing_is_left
+}
+
+@test "an interrupt in the middle leaves nothing" {
+    local pid
+    lab_cluster_run c "$FLATNET" test cluster --subnet blue >out 2>err &
+    pid=$!
+    lab_wait 60 some_pod_is_there
+    # nsenter has become the program.
+    kill -s INT "$pid"
+    status=0
+    wait "$pid" || status=$?
+    assert_status 130
+    nothing_is_left
+}
+
+some_pod_is_there() {
+    [ -n "$(kubectl get pods --all-namespaces -l flatnet.io/test -o name)" ]
+}
+
+@test "what people read, and what is not taken" {
+    status=0
+    lab_cluster_run c "$FLATNET" test cluster --subnet blue --only same-node,cross-node --node n1 --node n2 >out 2>err || status=$?
+    assert_status 0
+    grep -q '^SUBNET  *NODE  *POD  *ADDRESS  *1  *2  *3  *4$' out
+    grep -q '^blue  *n1  *1 a1  *10\.100\.0\.' out
+    grep -q '^pass  same-node  ' out
+    tests --subnet green
+    assert_status 1
+    assert_contains "no subnet 'green'" stderr
+    tests --node n7
+    assert_status 2
+    assert_contains "'--node' has 'n7'" stderr
+    tests --only nothing
+    assert_status 2
+    nothing_is_left
+}
