@@ -333,6 +333,8 @@ int admission_review(const struct admission_lookup *lookup, const void *body, si
         answer = print_answer(&r, json_get_str(tree, "apiVersion"));
         status = buf_addstr(out, answer);
     }
+    if (status == 0 && r.message)
+        status = 1;
     if (status == -EFBIG)
         (void)err_set(e, status, "the answer is too long");
     cJSON_Delete(r.warnings);

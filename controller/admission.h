@@ -51,8 +51,8 @@ struct admission_lookup {
 };
 
 /*
- * Appends the response to `out`. Objects of other kinds are allowed. -EBADMSG: the body is no
- * AdmissionReview of a version that we know, which is to be answered with HTTP 400.
+ * Appends the response to `out`; 1: it refuses. Objects of other kinds are allowed. -EBADMSG: the
+ * body is no AdmissionReview of a version that we know, which is to be answered with HTTP 400.
  */
 int admission_review(const struct admission_lookup *lookup, const void *body, size_t len,
                      struct buf *out, struct err **e);

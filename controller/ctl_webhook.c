@@ -185,6 +185,11 @@ static const char *project_of(void *arg, const char *namespace)
 
 /* --- the server --- */
 
+static void count(struct ctl_webhook *w, const char *result)
+{
+    metrics_add(w->c->metrics, METRIC_REVIEWS, result, NULL, 1);
+}
+
 static void on_review(void *arg, const void *body, size_t len, struct http_reply *reply)
 {
     struct ctl_webhook *w = arg;
@@ -198,13 +203,17 @@ static void on_review(void *arg, const void *body, size_t len, struct http_reply
                                       .is_multus = w->c->options->is_multus,
                                       .legacy_octets = w->c->options->legacy_octets};
     auto_err struct err *e = NULL;
+    int r;
 
     if (!ctl_has_synced(w->c)) {
+        count(w, "unready");
         reply->status = 503;
         (void)buf_addstr(&reply->body, "the stores are not complete yet\n");
         return;
     }
-    if (admission_review(&lookup, body, len, &reply->body, &e) == 0) {
+    r = admission_review(&lookup, body, len, &reply->body, &e);
+    count(w, r < 0 ? "error" : r ? "refused" : "allowed");
+    if (r >= 0) {
         reply->content_type = "application/json";
         return;
     }

@@ -21,6 +21,7 @@ enum metric {
     METRIC_QUEUE_ADDS,    /* name */
     METRIC_QUEUE_RETRIES, /* name */
     METRIC_REQUESTS,      /* code, method */
+    METRIC_REVIEWS,       /* result */
     /* Histograms, in seconds. */
     METRIC_ALLOCATION_DURATION, /* from pod seen to MacvlanIP written */
     METRIC_QUEUE_DURATION,      /* name; how long a key waits */

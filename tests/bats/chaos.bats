@@ -412,3 +412,8 @@ has_decided() {
 @test "etcd is restarted" {
     chaos etcd
 }
+
+@test "all of that at once" {
+    chaos all
+    [ "$(faults_of 'lose|forget|late|refuse')" -gt 20 ]
+}

@@ -170,6 +170,8 @@ at() {
     refute kubectl delete macvlansubnet -n kube-system a1 2>why
     assert_contains "denied the request: subnet 'a1' cannot be deleted, because 1 of its addresses are in use" why
     refute kubectl delete macvlansubnet -n kube-system a1 --dry-run=server
+    [ "$(metric 'macvlan_admission_reviews_total{result="refused"}')" -ge 6 ]
+    [ "$(metric 'macvlan_admission_reviews_total{result="allowed"}')" -ge 4 ]
     kubectl get macvlansubnet -n kube-system a1 -o json | jq -e '.metadata.deletionTimestamp == null'
     kubectl delete macvlansubnet -n kube-system a2 --wait=false
     kubectl delete pod -n "$ns" p --force --grace-period 0

@@ -124,6 +124,7 @@ static const char *const names[] = {
     "# TYPE workqueue_adds_total counter",
     "# TYPE workqueue_retries_total counter",
     "# TYPE rest_client_requests_total counter",
+    "# TYPE macvlan_admission_reviews_total counter",
     "# TYPE macvlan_ip_allocation_duration_seconds histogram",
     "# TYPE workqueue_queue_duration_seconds histogram",
     "# TYPE workqueue_work_duration_seconds histogram",
