@@ -10,8 +10,10 @@
  * on: that is a process frozen at any step. Without, it works on for as long as it likes.
  *
  * Caches lag behind as far as they like; a controller starts with one that has seen nothing. What
- * was made and deleted between two looks of a watch is not seen in it. The user does not delete
- * MacvlanIPs of living pods.
+ * was made and deleted between two looks of a watch is not seen in it.
+ *
+ * What a pod has got it keeps on its interface as long as it lives, also when its MacvlanIP goes.
+ * That happens to a set's pods when the set is deleted, and where a user deletes MacvlanIPs.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,14 +33,15 @@ enum rule {
     RULE_ORDER = 1 << 5,    /* after its epoch is written, not before */
     RULE_INTENT = 1 << 6,   /* a MacvlanIP is made when its intent's PUT was answered */
     RULE_HOLD = 1 << 7,     /* an intent holds its address until its MacvlanIP is seen */
-    RULE_UID = 1 << 8,      /* a DELETE carries the UID of the object */
+    RULE_UID = 1 << 8,      /* a DELETE carries the UID and version of the object */
     RULE_LOOK = 1 << 9,     /* the server is asked whether the pod is gone: before a DELETE */
     RULE_PROMISE = 1 << 10, /* before an earlier leader's intent is dropped */
     RULE_CONFIRM = 1 << 11, /* before a MacvlanIP is replaced for a pod that the cache shows */
     RULE_LABEL = 1 << 12,   /* a PATCH of labels carries the pod's UID */
     RULE_INHERIT = 1 << 13, /* a pod inherits an address that nobody else holds by now */
-    RULES = (1 << 14) - 1,
-    CLOCK = 1 << 14 /* who has lost its lease ends; what it sent goes on its way */
+    RULE_KEEP = 1 << 14,    /* a living pod whose MacvlanIP goes keeps its address as a promise */
+    RULES = (1 << 15) - 1,
+    CLOCK = 1 << 15 /* who has lost its lease ends; what it sent goes on its way */
 };
 
 struct setting {
@@ -48,12 +51,15 @@ struct setting {
     bool is_set;           /* the pods p are a StatefulSet's, and inherit */
     bool is_fixed;         /* q wants the first address and no other */
     bool has_labels;
-    bool has_timeouts; /* a leader gives up a PUT that arrives later */
-    bool is_immortal;  /* no leader is killed, or ends by itself and begins anew */
+    bool has_timeouts;    /* a leader gives up a PUT that arrives later */
+    bool is_immortal;     /* no leader is killed, or ends by itself and begins anew */
+    unsigned max_deleted; /* MacvlanIPs that a user deletes while their pods live */
 };
 
-/* A MacvlanIP: pod | address << 2 | IS_CURRENT: it is what the server has. 0: none. */
+/* A MacvlanIP: pod | address << 2, and in a cache IS_CURRENT: it is what the server has, or
+ * IS_HANDED: it has been handed on since. 0: none. */
 #define IS_CURRENT 16
+#define IS_HANDED 32
 /* A PUT of the status: epoch << 2 | IS_FRESH: its version is the server's | IS_SENT. */
 enum { IS_SENT = 1, IS_FRESH = 2 };
 
@@ -79,8 +85,10 @@ struct state {
     uint8_t p, q;                   /* 0 not yet, 1 lives, 2 gone, 3 lives again, 4 gone */
     uint8_t ips[N_NAMES];
     uint8_t labels[N_NAMES];
-    uint8_t is_set_gone;
+    uint8_t nics[N_NAMES]; /* addresses on the interfaces of living pods */
+    uint8_t is_set_gone, n_deleted;
     uint8_t posts, patches, deletes; /* on the way: a bit a pod and address; a bit a name */
+    uint8_t hands;                   /* on the way, P1's MacvlanIP to P2: a bit an address */
     struct ctrl ctrl[N_CTRL];
 };
 
@@ -144,13 +152,12 @@ static inline bool has_rule(const struct steps *st, enum rule rule)
 /* --- what does not tell states apart --- */
 
 /* Promises to other pods of this name come first, then a MacvlanIP that bears it. */
-static inline bool may_post(const struct setting *set, const struct ctrl *c, unsigned pod)
+static inline bool may_post(const struct ctrl *c, unsigned pod)
 {
     unsigned name = name_of(pod);
 
     if (c->stage != LEADING || living(c->p, c->q, name) != pod || !(c->written & 1u << pod) ||
-        !promised(c->intents, pod) || pod_of(c->seen[name]) == pod ||
-        (c->seen[name] && !(set->is_set && name == NAME_P)))
+        !promised(c->intents, pod) || c->seen[name])
         return false;
     return name == NAME_Q || !promised(c->intents, P1 + P2 - pod);
 }
@@ -166,7 +173,7 @@ static inline void normalize(const struct setting *set, struct state *s)
         struct ctrl *c = &s->ctrl[i];
 
         for (unsigned pod = 1; pod <= N_PODS; pod++)
-            if (may_post(set, c, pod))
+            if (may_post(c, pod))
                 s->posts |= (uint8_t)message(pod, promised(c->intents, pod));
         if (!(set->rules & RULE_VERSION))
             continue;
@@ -216,6 +223,18 @@ static inline unsigned holders(const struct ctrl *c, unsigned addr)
     return n;
 }
 
+/* It is gone. */
+static inline void forget(const struct steps *st, struct ctrl *c, uint8_t *ip, unsigned name)
+{
+    unsigned pod = pod_of(*ip);
+
+    if (has_rule(st, RULE_KEEP) && living(c->p, c->q, name) == pod) {
+        c->is_dirty |= !promised(c->intents, pod);
+        intend(c, pod, addr_of(*ip), false);
+    }
+    *ip = 0;
+}
+
 /* The server has shown this MacvlanIP otherwise than by the watch. */
 static inline void learn(struct ctrl *c, const struct state *s, unsigned name)
 {
@@ -233,13 +252,49 @@ static inline void age(struct put *put)
     put->head &= (uint8_t)~IS_FRESH;
 }
 
-static inline void change_ip(struct state *s, unsigned name, unsigned ip)
+/* A pod that lives sets its interface up by it, unless it has done so before. */
+static inline void set_up(struct state *s, unsigned name)
 {
+    if (lives(s, pod_of(s->ips[name])) && !s->nics[name])
+        s->nics[name] = (uint8_t)addr_of(s->ips[name]);
+}
+
+/* What carries the version of the one before is refused from now on, and need not be kept. */
+static inline void refuse_others(const struct steps *st, struct state *s, unsigned name)
+{
+    if (has_rule(st, RULE_UID))
+        s->deletes &= (uint8_t) ~(1u << name);
+    if (name == NAME_P)
+        s->hands = 0;
+}
+
+static inline void change_ip(const struct steps *st, struct state *s, unsigned name, unsigned ip)
+{
+    refuse_others(st, s, name);
     s->ips[name] = (uint8_t)ip;
     for (unsigned i = 0; i < N_CTRL; i++) {
-        s->ctrl[i].seen[name] &= (uint8_t)~IS_CURRENT;
-        s->ctrl[i].known[name] &= (uint8_t)~IS_CURRENT;
+        s->ctrl[i].seen[name] &= (uint8_t) ~(IS_CURRENT | IS_HANDED);
+        s->ctrl[i].known[name] &= (uint8_t) ~(IS_CURRENT | IS_HANDED);
     }
+    set_up(s, name);
+}
+
+static inline void mark_handed(uint8_t *ip)
+{
+    if (*ip & IS_CURRENT)
+        *ip ^= IS_CURRENT | IS_HANDED;
+}
+
+/* The same object, for the next pod: the watch shows a change, and no end. */
+static inline void hand_on(const struct steps *st, struct state *s, unsigned addr)
+{
+    refuse_others(st, s, NAME_P);
+    for (unsigned i = 0; i < N_CTRL; i++) {
+        mark_handed(&s->ctrl[i].seen[NAME_P]);
+        mark_handed(&s->ctrl[i].known[NAME_P]);
+    }
+    s->ips[NAME_P] = (uint8_t)(P2 | addr << 2);
+    set_up(s, NAME_P);
 }
 
 /* False: 409. */

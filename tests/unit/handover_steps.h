@@ -10,20 +10,28 @@ static inline void user_steps(struct steps *st)
 
     if (to.p < st->set->max_p) {
         to.p++;
-        to.labels[NAME_P] = 0;
+        to.labels[NAME_P] = to.nics[NAME_P] = 0;
         if (!to.is_set_gone || to.p % 2 == 0)
             emit(st, &to, "user: pod p", to.p, WRONG);
         to = *st->from;
     }
     if (to.q < st->set->max_q) {
         to.q++;
-        to.labels[NAME_Q] = 0;
+        to.labels[NAME_Q] = to.nics[NAME_Q] = 0;
         emit(st, &to, "user: pod q", to.q, WRONG);
         to = *st->from;
     }
     if (st->set->is_set && to.p % 2 == 0) {
         to.is_set_gone = 1;
         emit(st, &to, "user: the set is deleted", 0, WRONG);
+        to = *st->from;
+    }
+    for (unsigned name = 0; name < N_NAMES; name++, to = *st->from) {
+        if (to.n_deleted == st->set->max_deleted || !lives(&to, pod_of(to.ips[name])))
+            continue;
+        to.n_deleted++;
+        change_ip(st, &to, name, 0);
+        emit(st, &to, "user: deletes the MacvlanIP under name", name, WRONG);
     }
 }
 
@@ -36,7 +44,7 @@ static inline void message_steps(struct steps *st, unsigned pod, unsigned addr)
 
     if (to.posts & bit) {
         if (!to.ips[name])
-            change_ip(&to, name, pod | addr << 2);
+            change_ip(st, &to, name, pod | addr << 2);
         if (st->is_quiet)
             to.posts &= (uint8_t)~bit;
         emit(st, &to, "arrives: POST for pod", pod, ARRIVES);
@@ -51,6 +59,19 @@ static inline void message_steps(struct steps *st, unsigned pod, unsigned addr)
     }
 }
 
+/* With the version that was seen: what would be answered 409 is not kept (refuse_others). */
+static inline void hand_steps(struct steps *st)
+{
+    for (unsigned addr = 1; addr <= N_ADDRS; addr++) {
+        struct state to = *st->from;
+
+        if (!(to.hands & 1u << addr))
+            continue;
+        hand_on(st, &to, addr);
+        emit(st, &to, "arrives: PATCH that hands on address", addr, ARRIVES);
+    }
+}
+
 /* One that has gone already does nothing under RULE_UID, and is not kept (send_delete). */
 static inline void delete_steps(struct steps *st, unsigned name)
 {
@@ -61,7 +82,7 @@ static inline void delete_steps(struct steps *st, unsigned name)
     to.deletes &= (uint8_t) ~(1u << name);
     if (lives(&to, pod_of(to.ips[name])))
         st->broken = "the MacvlanIP of a living pod is deleted";
-    change_ip(&to, name, 0);
+    change_ip(st, &to, name, 0);
     emit(st, &to, "arrives: DELETE under name", name, ARRIVES);
 }
 
@@ -132,7 +153,7 @@ static inline void send_put(struct ctrl *c)
     c->is_dirty = 0;
 }
 
-/* A DELETE with a UID that is not there any more does nothing. */
+/* A DELETE of what is not there any more as it was does nothing. */
 static inline void send_delete(const struct steps *st, struct state *s, unsigned name, unsigned ip)
 {
     if (!has_rule(st, RULE_UID) || ip & IS_CURRENT)
@@ -155,6 +176,8 @@ static inline void lease_steps(struct steps *st, unsigned i)
     struct ctrl *c = &to.ctrl[i];
     bool is_leading = c->stage != STANDBY;
 
+    if (to.holder == i + 1 && st->set->rules & CLOCK && st->set->is_immortal)
+        return;
     if (to.holder == i + 1) {
         to.holder = 0;
         if (st->set->rules & CLOCK)
@@ -203,24 +226,20 @@ static inline void watch_steps(struct steps *st, unsigned i)
         return;
     if (c->p < to.p) {
         c->p++;
-        if (c->p % 2 == 0)
-            drop_intent(c, c->p / 2);
         emit(st, &to, "sees a change of pod p:", i, WATCHES);
         to = *st->from;
     }
     if (c->q < to.q) {
         c->q++;
-        if (c->q == 2)
-            drop_intent(c, Q);
         emit(st, &to, "sees a change of pod q:", i, WATCHES);
         to = *st->from;
     }
     for (unsigned n = 0; n < N_NAMES; n++, to = *st->from) {
-        if (c->known[n] && !(c->known[n] & IS_CURRENT)) {
-            c->known[n] = 0;
-        } else if (c->seen[n] && !(c->seen[n] & IS_CURRENT)) {
-            c->seen[n] = 0;
-        } else if (!c->seen[n] && to.ips[n]) {
+        if (c->known[n] && !(c->known[n] & (IS_CURRENT | IS_HANDED))) {
+            forget(st, c, &c->known[n], n);
+        } else if (c->seen[n] && !(c->seen[n] & (IS_CURRENT | IS_HANDED))) {
+            forget(st, c, &c->seen[n], n);
+        } else if (!(c->seen[n] & IS_CURRENT) && to.ips[n]) {
             c->seen[n] = to.ips[n] | IS_CURRENT;
             c->known[n] = 0;
             drop_intent(c, pod_of(to.ips[n]));
@@ -232,7 +251,8 @@ static inline void watch_steps(struct steps *st, unsigned i)
 
 /* --- a leader's work --- */
 
-/* Promises to other pods of this name. True: there are, and nothing else is done. */
+/* Promises to other pods of this name. True: there are, and nothing else is done. What was made for
+ * such a pod is found first. */
 static inline bool promise_steps(struct steps *st, unsigned i, unsigned name, unsigned pod)
 {
     bool has_any = false;
@@ -245,19 +265,18 @@ static inline bool promise_steps(struct steps *st, unsigned i, unsigned name, un
         has_any = true;
         if (has_rule(st, RULE_PROMISE) && lives(&to, other))
             continue;
+        learn(&to.ctrl[i], &to, name);
         drop_intent(&to.ctrl[i], other);
         emit(st, &to, "drops the promise to a pod that is gone:", i, WORKS);
     }
     return has_any;
 }
 
-/* A pod of the set goes on with what the one before had, if it may. */
-static inline bool may_inherit(const struct steps *st, const struct ctrl *c, unsigned pod)
+/* Whether the cache shows q with that address. */
+static inline bool has_rival(const struct ctrl *c, unsigned addr)
 {
-    if (!st->set->is_set || name_of(pod) != NAME_P)
-        return false;
-    return promised(c->intents, pod) || !has_rule(st, RULE_INHERIT) ||
-           holders(c, addr_of(c->seen[NAME_P])) == 1;
+    return c->seen[NAME_Q] && addr_of(c->seen[NAME_Q]) == addr &&
+           living(c->p, c->q, NAME_Q) == pod_of(c->seen[NAME_Q]);
 }
 
 static inline void pick(const struct steps *st, struct ctrl *c, unsigned pod)
@@ -269,18 +288,31 @@ static inline void pick(const struct steps *st, struct ctrl *c, unsigned pod)
         }
 }
 
+/* P2 goes on with what P1 had, unless q has it by now; as long as that is not settled, it waits. */
+static inline void inherit(struct steps *st, struct state *to, unsigned i)
+{
+    struct ctrl *c = &to->ctrl[i];
+    unsigned ip = c->seen[NAME_P], addr = addr_of(ip);
+    unsigned mine = promised(c->intents, P2) == addr ? 2 : 1;
+    bool is_alone = holders(c, addr) <= mine || !has_rule(st, RULE_INHERIT);
+
+    if (is_alone && ip & IS_CURRENT)
+        to->hands |= (uint8_t)(1u << addr);
+    else if (!is_alone && has_rival(c, addr))
+        send_delete(st, to, NAME_P, ip);
+}
+
 /* The cache has a MacvlanIP of another pod under the name of this one. */
 static inline void replace_steps(struct steps *st, unsigned i, unsigned pod)
 {
     struct state to = *st->from;
-    struct ctrl *c = &to.ctrl[i];
-    unsigned name = name_of(pod), ip = c->seen[name];
+    unsigned name = name_of(pod), ip = to.ctrl[i].seen[name];
 
     if (has_rule(st, RULE_CONFIRM) && !lives(&to, pod))
         return;
-    if (may_inherit(st, c, pod) && !promised(c->intents, pod))
-        intend(c, pod, addr_of(ip), !has_rule(st, RULE_INTENT));
-    else if (!promised(c->intents, pod) || c->written & 1u << pod)
+    if (st->set->is_set && pod == P2)
+        inherit(st, &to, i);
+    else
         send_delete(st, &to, name, ip);
     emit(st, &to, "takes the place for pod", pod, WORKS);
 }
@@ -292,7 +324,7 @@ static inline void create_steps(struct steps *st, unsigned i, unsigned pod)
     unsigned name = name_of(pod);
 
     if (!promised(c->intents, pod)) {
-        if (!c->seen[name] && pod_of(c->known[name]) != pod)
+        if (pod_of(c->known[name]) != pod)
             pick(st, c, pod);
         emit(st, &to, "intends an address for pod", pod, WORKS);
         return;
@@ -302,7 +334,7 @@ static inline void create_steps(struct steps *st, unsigned i, unsigned pod)
         emit(st, &to, "has sent POST, and forgets its intent for pod", pod, WORKS);
         to = *st->from;
     }
-    if (may_post(st->set, c, pod) && pod_of(to.ips[name]) == pod)
+    if (may_post(c, pod) && pod_of(to.ips[name]) == pod)
         learn(c, &to, name);
     emit(st, &to, "hears of the MacvlanIP of pod", pod, WORKS);
 }
@@ -321,7 +353,7 @@ static inline void orphan_steps(struct steps *st, unsigned i, unsigned name)
 {
     struct state to = *st->from;
     unsigned ip = to.ctrl[i].seen[name];
-    bool is_held = st->set->is_set && name == NAME_P ? !to.is_set_gone : lives(&to, pod_of(ip));
+    bool is_held = lives(&to, pod_of(ip)) || (st->set->is_set && name == NAME_P && !to.is_set_gone);
 
     if (!has_rule(st, RULE_LOOK) || !is_held)
         send_delete(st, &to, name, ip);
@@ -342,9 +374,9 @@ static inline void work_steps(struct steps *st, unsigned i)
             continue;
         if (pod && pod_of(ip) == pod) {
             label_steps(st, pod, addr_of(ip));
+        } else if (pod && ip) {
+            replace_steps(st, i, pod);
         } else if (pod) {
-            if (ip)
-                replace_steps(st, i, pod);
             create_steps(st, i, pod);
         } else if (ip) {
             orphan_steps(st, i, name);
@@ -369,6 +401,7 @@ static inline void model_steps(struct steps *st)
             message_steps(st, pod, addr);
     for (unsigned name = 0; name < N_NAMES; name++)
         delete_steps(st, name);
+    hand_steps(st);
     for (unsigned i = 0; i < N_CTRL; i++) {
         put_steps(st, i);
         lease_steps(st, i);
@@ -384,8 +417,11 @@ static inline const char *model_broken(const struct state *s)
     unsigned p = living(s->p, s->q, NAME_P), q = living(s->p, s->q, NAME_Q);
     bool p_has = p && pod_of(s->ips[NAME_P]) == p, q_has = q && pod_of(s->ips[NAME_Q]) == q;
 
-    if (p_has && q_has && addr_of(s->ips[NAME_P]) == addr_of(s->ips[NAME_Q]))
+    if (s->nics[NAME_P] && s->nics[NAME_P] == s->nics[NAME_Q])
         return "two living pods hold one address";
+    if ((p_has && s->nics[NAME_P] != addr_of(s->ips[NAME_P])) ||
+        (q_has && s->nics[NAME_Q] != addr_of(s->ips[NAME_Q])))
+        return "a living pod has got another address";
     if ((q_has && s->labels[NAME_P] == addr_of(s->ips[NAME_Q])) ||
         (p_has && s->labels[NAME_Q] == addr_of(s->ips[NAME_P])))
         return "a pod's label says another's address";

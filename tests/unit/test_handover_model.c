@@ -347,6 +347,15 @@ static void holds_without_a_clock(void **state)
         .rules = RULES, .max_epoch = 2, .max_p = 1, .max_q = 1, .is_immortal = true});
 }
 
+/* One leader, which sees them go. */
+#define DELETER .max_epoch = 1, .max_p = 3, .max_q = 1, .is_immortal = true, .max_deleted = 1
+
+static void holds_where_macvlanips_are_deleted(void **state)
+{
+    (void)state;
+    holds(&(struct setting){.rules = RULES | CLOCK, DELETER});
+}
+
 static void needs_each_rule(void **state)
 {
     static const struct {
@@ -357,23 +366,24 @@ static void needs_each_rule(void **state)
     {                                                                                              \
 #rule,                                                                                     \
         {                                                                                          \
-            .rules = (RULES | CLOCK) & ~(unsigned)(rule), SMALL, __VA_ARGS__                       \
+            .rules = (RULES | CLOCK) & ~(unsigned)(rule), __VA_ARGS__                              \
         }                                                                                          \
     }
-        WITHOUT(RULE_VERSION, .has_timeouts = true),
-        WITHOUT(RULE_EPOCH, .is_set = false),
-        WITHOUT(RULE_STOP | CLOCK, .is_immortal = true),
-        WITHOUT(RULE_LOAD, .is_set = false),
-        WITHOUT(RULE_READ, .is_set = false),
-        WITHOUT(RULE_ORDER | CLOCK, .is_immortal = true),
-        WITHOUT(RULE_INTENT, .is_set = false),
-        WITHOUT(RULE_HOLD, .is_set = false),
-        WITHOUT(RULE_UID, .is_set = false),
-        WITHOUT(RULE_LOOK, .is_set = false),
-        WITHOUT(RULE_PROMISE, .is_set = false),
-        WITHOUT(RULE_CONFIRM, .is_set = false),
-        WITHOUT(RULE_INHERIT, .is_set = true),
-        WITHOUT(RULE_LABEL, .has_labels = true),
+        WITHOUT(RULE_VERSION, SMALL, .has_timeouts = true),
+        WITHOUT(RULE_EPOCH, SMALL, .is_set = false),
+        WITHOUT(RULE_STOP | CLOCK, SMALL, .is_immortal = true),
+        WITHOUT(RULE_LOAD, SMALL, .is_set = false),
+        WITHOUT(RULE_READ, SMALL, .is_set = false),
+        WITHOUT(RULE_ORDER | CLOCK, SMALL, .is_immortal = true),
+        WITHOUT(RULE_INTENT, SMALL, .is_set = false),
+        WITHOUT(RULE_HOLD, SMALL, .is_set = false),
+        WITHOUT(RULE_UID, SMALL, .is_set = false),
+        WITHOUT(RULE_LOOK, SMALL, .is_set = false),
+        WITHOUT(RULE_PROMISE, SMALL, .is_set = false),
+        WITHOUT(RULE_CONFIRM, SMALL, .is_set = false),
+        WITHOUT(RULE_INHERIT, SMALL, .is_set = true),
+        WITHOUT(RULE_KEEP, DELETER),
+        WITHOUT(RULE_LABEL, SMALL, .has_labels = true),
     };
 
     (void)state;
@@ -392,6 +402,7 @@ static void needs_each_rule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holds_where_macvlanips_are_deleted),
         cmocka_unit_test(holds_with_auto_pods),
         cmocka_unit_test(holds_with_a_set),
         cmocka_unit_test(holds_with_a_set_and_a_fixed_pod),
