@@ -28,8 +28,8 @@
 # The nodes' network is 10.0.0.0/24, untagged: the API server is https://10.0.0.1 and, as the service
 # that pods know, https://10.43.0.1; node N is 10.0.0.1N. Pods have eth0 by Debian's bridge plugin from
 # 10.42.N.0/24 (/etc/cni/net.d/10-bridge.conflist), with routes between the nodes. The image of the lab,
-# docker.io/lab/busybox:1, sleeps, and is the sandboxes' too. Nothing answers for other services: there is no
-# kube-proxy and no DNS.
+# docker.io/lab/busybox:1, sleeps, and is the sandboxes' too. Nothing answers for other services: there is
+# no kube-proxy and no DNS. NAME has at most 8 letters, since the names of taps come from it.
 #
 # LAB_CLUSTER_SECONDS (3000) is how long a node lives at most. LAB_CLUSTER_MEMORY (1024M) is what it has.
 
@@ -179,7 +179,7 @@ lab_cluster_boot() {
     share=$(lab_cluster_share "$name" "$node")
     # The journal is for the power that goes.
     [ -e "${share%/share}/disk" ] || lab_cluster_disk "${share%/share}/disk" || return 1
-    rm -rf "$share"/{do,boot}
+    rm -rf "${share:?}/do" "${share:?}/boot"
     mkdir "$share/do"
     cp -r "$LAB_DIR/$name.cluster/bundles" "$share/"
     lab_guest_start "$name-$node" "$LAB_HOME/guest-node.sh" --switch "$name-switch" --memory "${LAB_CLUSTER_MEMORY:-1024M}" \
@@ -251,13 +251,14 @@ lab_cluster_image() {
     shift 3
     [ -e "$layout/index.json" ] || umoci init --layout "$layout" || return 1
     umoci new --image "$layout:$ref" && umoci insert --image "$layout:$ref" "$program" "/bin/$name" &&
-        umoci config --image "$layout:$ref" --config.entrypoint "/bin/$name" "${@/#/--config.cmd=}" --config.env PATH=/bin \
-            --config.stopsignal SIGKILL
+        umoci config --image "$layout:$ref" --config.entrypoint "/bin/$name" "${@/#/--config.cmd=}" --config.env PATH=/bin
 }
 
 lab_cluster_images() {
     local dir=$LAB_DIR/$1.cluster ref=docker.io/lab/busybox:1
+    # The first process of a container hears of no other signal that it does not ask for.
     lab_cluster_image "$dir/busybox" "$ref" /bin/busybox sleep 1000000 &&
+        umoci config --image "$dir/busybox:$ref" --config.stopsignal SIGKILL &&
         "$FLATNET" bundle create --quiet --from "$dir/busybox=$ref" -o "$dir/bundles/lab.tar" >"$dir/bundle.log"
 }
 
