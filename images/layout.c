@@ -67,7 +67,7 @@ static bool add_entry(struct archive *tar, const char *path, const struct layout
     return is_added;
 }
 
-/* The folder has an entry: docker would make it with mode 0600, and only root could enter it. */
+/* The folder has an entry, so that its mode is not left to whoever unpacks the layer. */
 static int make_tar(const char *name, const struct layout_program *program, struct buf *out,
                     struct err **e)
 {
