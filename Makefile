@@ -172,7 +172,7 @@ bench: dist need-check
 ## dist        dist/linux-amd64: static programs, the same bytes from any folder; or of ARCH=arm64
 ## images      dist/images: an OCI layout of our own images for amd64 and arm64; and dist for both
 dist images:
-	$(Q)MAKE='$(SUB)' scripts/dist.sh $@ $(if $(or $(SAN),$(COVER)),build,$(O)) $(DIST) $(ARCH)
+	+$(Q)MAKE='$(SUB)' scripts/dist.sh $@ $(if $(or $(SAN),$(COVER)),build,$(O)) $(DIST) $(ARCH)
 
 ## lint, fmt   formatting, banned calls, shell scripts, static analysis; fmt formats
 lint: need-lint

@@ -26,7 +26,7 @@ flock 7
 compile() {
     local arch=$1 prefix triplet='' find
     shift
-    prefix=$(scripts/static-libs.sh "$arch")
+    prefix=$(MAKEFLAGS='' scripts/static-libs.sh "$arch")
     local with=()
     if [ "$arch" = "$native" ]; then
         find="PKG_CONFIG_PATH=$prefix/lib/pkgconfig"

@@ -11,12 +11,12 @@ PROGRAMS=(flatnet static-macvlan-cni network-controller)
 
 setup_file() {
     STATIC=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}
-    DIST=${STATIC%/*/*}
+    OUT=${STATIC%/*/*}
     # The tests have a HOME of their own; what was built once is not built again.
     FLATNET_CACHE=${FLATNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flatnet}
     FLATNET_BUILD=${FLATNET_BUILD:-$REPO_ROOT/build}
     VERSION=$("$STATIC" version | sed 's/flatnet //')
-    export STATIC DIST FLATNET_CACHE FLATNET_BUILD VERSION
+    export STATIC OUT FLATNET_CACHE FLATNET_BUILD VERSION
     start_lab
     lab_registry r tls
     lab_dockerd d
@@ -30,7 +30,7 @@ teardown_file() {
 setup() {
     common_setup
     need qemu-aarch64 objdump
-    LAYOUT=$DIST/images FLATNET=$STATIC
+    LAYOUT=$OUT/images FLATNET=$STATIC
     R=$(lab_registry_addr r)
 }
 
@@ -104,7 +104,7 @@ PY
 drwxr-xr-x 0/0 1970-01-01 bin/
 -rwxr-xr-x 0/0 1970-01-01 bin/$name
 END
-            tar -xOzf "$layer" "bin/$name" | cmp - "$DIST/linux-$arch/$name"
+            tar -xOzf "$layer" "bin/$name" | cmp - "$OUT/linux-$arch/$name"
             assert_equal "$(gzip -dc "$layer" | sha256sum)" \
                 "$(config_of "$name" "$arch" | jq -er '.rootfs.diff_ids | if length == 1 then .[0][7:] else empty end')  -"
             [ "$(jq '[.config.size, .layers[].size] | add' "$manifest")" -lt 12000000 ]
@@ -134,7 +134,7 @@ END
 
 @test "the programs for arm64 are static, small, and run" {
     local program
-    for program in "$DIST"/linux-arm64/*; do
+    for program in "$OUT"/linux-arm64/*; do
         aarch64-linux-gnu-objdump -p "$program" >headers
         refute grep -E 'INTERP|NEEDED|RPATH|RUNPATH' headers
         assert_contains 'file format elf64-littleaarch64' headers
@@ -143,9 +143,9 @@ END
         [ "$(stat -c %s "$program")" -lt 10000000 ]
         qemu-aarch64 "$program" --version | grep -qx "${program##*/} $VERSION"
     done
-    CNI_COMMAND=VERSION qemu-aarch64 "$DIST/linux-arm64/static-macvlan-cni" <<<'{"cniVersion":"1.0.0"}' |
+    CNI_COMMAND=VERSION qemu-aarch64 "$OUT/linux-arm64/static-macvlan-cni" <<<'{"cniVersion":"1.0.0"}' |
         jq -e '.supportedVersions | index("0.3.1")'
-    qemu-aarch64 "$DIST/linux-arm64/flatnet" addons render -o on-arm64 >arm64.yml
+    qemu-aarch64 "$OUT/linux-arm64/flatnet" addons render -o on-arm64 >arm64.yml
     "$STATIC" addons render -o on-amd64 >amd64.yml
     cmp <(sed s/on-arm64/on-amd64/ arm64.yml) amd64.yml
     diff -r on-arm64 on-amd64
@@ -155,7 +155,7 @@ END
     lab_image_multi "$R" t/multi:1
     cat >flatnet-arm64 <<END
 #!/bin/sh
-exec qemu-aarch64 '$DIST/linux-arm64/flatnet' "\$@"
+exec qemu-aarch64 '$OUT/linux-arm64/flatnet' "\$@"
 END
     chmod +x flatnet-arm64
     printf '%s\n' "$R/t/multi:1" >list
@@ -199,7 +199,7 @@ END
 
 # has_installed: the program is in the host's folder, as it is in the image, and its kubeconfig too.
 has_installed() {
-    cmp -s bin/static-macvlan-cni "$DIST/linux-amd64/static-macvlan-cni" && [ -s conf/flatnet.d/flatnet.kubeconfig ]
+    cmp -s bin/static-macvlan-cni "$OUT/linux-amd64/static-macvlan-cni" && [ -s conf/flatnet.d/flatnet.kubeconfig ]
 }
 
 @test "the DaemonSet's container installs the plugin on the host, with no more rights than it has there" {
@@ -309,7 +309,7 @@ default_bundle() {
 @test "what is no static program does not become an image; the time is taken from SOURCE_DATE_EPOCH" {
     local tool=$FLATNET_BUILD/static-amd64/bin/image-layout
     mkdir other
-    cp "$DIST"/linux-amd64/* other/
+    cp "$OUT"/linux-amd64/* other/
     SOURCE_DATE_EPOCH=1700000000 "$tool" new other
     jq -e '.created == "2023-11-14T22:13:20Z"' "new/blobs/sha256/$(jq -r '.[0].Config | ltrimstr("blobs/sha256/")' new/manifest.json)"
     jq -e '.[0].Layers == $old[0][0].Layers' --slurpfile old "$LAYOUT/manifest.json" new/manifest.json
@@ -327,8 +327,15 @@ default_bundle() {
 }
 
 @test "the same bytes come from another folder" {
+    local folder
     mkdir -p "$T/elsewhere/tree"
     tar -C "$REPO_ROOT" -c --exclude='./build*' --exclude=./dist --exclude=./.git . | tar -C "$T/elsewhere/tree" -x
-    make -s -C "$T/elsewhere/tree" O=build images
-    diff -r "$DIST" "$T/elsewhere/tree/dist"
+    # Whatever the make around us was told.
+    env -u MAKEFLAGS -u MAKELEVEL make -s -C "$T/elsewhere/tree" O=build DIST=dist images >log 2>&1 || {
+        tail -n 40 log
+        return 1
+    }
+    for folder in linux-amd64 linux-arm64 images; do
+        diff -r "$OUT/$folder" "$T/elsewhere/tree/dist/$folder"
+    done
 }
