@@ -16,6 +16,7 @@
 struct install_options {
     const char *conf_dir, *bin_dir; /* as this process sees them */
     const char *service_account;    /* folder; NULL: where Kubernetes mounts it */
+    const char *run_dir;            /* what it shares with the plugin: "/run/flatnet" */
     const char *listen;
     bool is_chained;
 };
@@ -46,8 +47,13 @@ int install_chain(const char *text, size_t len, char **out_text, struct err **e)
 
 struct install_net;
 
-int install_net_new(struct install_net **out, struct err **e);
+/* `locks` is the folder of vlandev.h. */
+int install_net_new(const char *locks, struct install_net **out, struct err **e);
 void install_net_free(struct install_net *n); /* NULL is fine */
+/* Is readable when links have changed. */
+int install_net_fd(const struct install_net *n);
+/* Reads that; true from the first change that concerns us until the next look. */
+bool install_net_changed(struct install_net *n);
 /* Looks at everything once; 1: something was put right, 0: all was well. What could not be is tried
  * again by the next call. */
 int install_net_keep(struct install_net *n, struct err **e);

@@ -5,29 +5,80 @@
 #include "fs.h"
 #include "json.h"
 #include "kube/kube_creds.h"
+#include "log.h"
 #include "mem.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-#define PROGRAM_MAX (64u << 20)
+#define PIECE 16384
+#define LABEL "security.selinux"
+#define LABEL_MAX 1024
 #define CONF_MAX (1u << 20)
+
+/* A regular file of that length and mode, to read; -1: it is none. */
+static int open_like(const char *path, off_t len, mode_t mode)
+{
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode ||
+        st.st_size != len)
+        return -1;
+    return take_fd(&fd);
+}
 
 static bool is_same(const char *path, const char *bytes, size_t len, mode_t mode)
 {
+    auto_close int fd = open_like(path, (off_t)len, mode);
     auto_buf struct buf now;
-    struct stat st;
 
     buf_init(&now, len + 1);
-    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == mode &&
-           st.st_size == (off_t)len && fs_read_file(path, &now, NULL) == 0 &&
-           !memcmp(now.data, bytes, len);
+    return fd >= 0 && fs_read_fd(fd, &now) == 0 && now.len == len && !memcmp(now.data, bytes, len);
+}
+
+/* In pieces: a program is larger than all that we have in memory otherwise. */
+static bool is_copy(const char *path, int from, mode_t mode)
+{
+    char ours[PIECE], theirs[PIECE];
+    auto_close int fd = -1;
+    struct stat st;
+
+    if (fstat(from, &st) < 0)
+        return false;
+    fd = open_like(path, st.st_size, mode);
+    for (off_t at = 0; fd >= 0 && at < st.st_size; at += PIECE) {
+        size_t n = st.st_size - at < PIECE ? (size_t)(st.st_size - at) : PIECE;
+
+        if (fs_pread(from, ours, n, at) < 0 || fs_pread(fd, theirs, n, at) < 0 ||
+            memcmp(ours, theirs, n) != 0)
+            return false;
+    }
+    return fd >= 0;
+}
+
+/*
+ * SELinux: the file has the label of its folder, whatever the policy gives to what a container
+ * writes. A folder without one, and a kernel that does not let us (it has SELinux off), is fine.
+ */
+static void label_like_folder(const char *folder, const char *path)
+{
+    char wanted[LABEL_MAX], is[LABEL_MAX];
+    ssize_t n = getxattr(folder, LABEL, wanted, sizeof(wanted));
+    ssize_t n_is = n > 0 ? lgetxattr(path, LABEL, is, sizeof(is)) : -1;
+
+    if (n <= 0 || (n_is == n && !memcmp(wanted, is, (size_t)n)))
+        return;
+    if (lsetxattr(path, LABEL, wanted, (size_t)n, 0) < 0)
+        log_debug("'%s' has another SELinux label than its folder: %s", path, strerror(errno));
 }
 
 /* What a run that was killed in fs_write_file has left. */
@@ -43,32 +94,50 @@ static void remove_leftovers(const char *path)
 }
 
 /* 1: written, 0: it was there. */
-static int write_if_other(const char *path, const char *bytes, size_t len, mode_t mode,
+static int write_if_other(const char *folder, const char *name, const char *text, mode_t mode,
                           struct err **e)
 {
-    int r;
+    auto_free char *path = xasprintf("%s/%s", folder, name);
+    bool is_there = is_same(path, text, strlen(text), mode);
+    int r = 0;
 
-    if (is_same(path, bytes, len, mode))
-        return 0;
-    remove_leftovers(path);
-    r = fs_write_file(path, bytes, len, mode, e);
-    return r < 0 ? r : 1;
+    if (!is_there) {
+        remove_leftovers(path);
+        r = fs_write_file(path, text, strlen(text), mode, e);
+    }
+    if (r < 0)
+        return r;
+    label_like_folder(folder, path);
+    return !is_there;
+}
+
+static int put_program(const char *folder, const char *name, int from, struct err **e)
+{
+    auto_free char *path = xasprintf("%s/%s", folder, name);
+    bool is_there = is_copy(path, from, 0755);
+    int r = 0;
+
+    if (!is_there) {
+        remove_leftovers(path);
+        r = fs_copy_file(path, from, 0755, e);
+    }
+    if (r < 0)
+        return r;
+    label_like_folder(folder, path);
+    return !is_there;
 }
 
 int install_programs(const struct install_options *o, struct err **e)
 {
     static const char *const names[] = {"static-macvlan-cni", "static-ipam"};
-    auto_buf struct buf program;
+    auto_close int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     int r, written = 0;
 
-    buf_init(&program, PROGRAM_MAX);
-    r = fs_read_file("/proc/self/exe", &program, e);
-    if (r == 0)
-        r = fs_mkdirs(o->bin_dir, 0755, e);
+    if (program < 0)
+        return err_set(e, -errno, "cannot open '/proc/self/exe': %s", strerror(errno));
+    r = fs_mkdirs(o->bin_dir, 0755, e);
     for (size_t i = 0; r >= 0 && i < 2; i++) {
-        auto_free char *path = xasprintf("%s/%s", o->bin_dir, names[i]);
-
-        r = write_if_other(path, program.data, program.len, 0755, e);
+        r = put_program(o->bin_dir, names[i], program, e);
         written |= r;
     }
     return r < 0 ? r : written;
@@ -123,7 +192,6 @@ int install_kubeconfig(const struct install_options *o, struct err **e)
 {
     auto_kube_config struct kube_config config = {.server = NULL};
     auto_free char *ns = NULL, *folder = xasprintf("%s/flatnet.d", o->conf_dir);
-    auto_free char *path = xasprintf("%s/" INSTALL_KUBECONFIG, o->conf_dir);
     auto_free char *text = NULL;
     int r = kube_creds_in_cluster(o->service_account, &config, &ns, e);
 
@@ -132,7 +200,7 @@ int install_kubeconfig(const struct install_options *o, struct err **e)
     if (r < 0)
         return r;
     text = kubeconfig_text(&config);
-    return write_if_other(path, text, strlen(text), 0600, e);
+    return write_if_other(folder, "flatnet.kubeconfig", text, 0600, e);
 }
 
 /* --- the configuration of chained mode --- */
@@ -174,7 +242,6 @@ static char *find_next(const char *folder)
 int install_conflist(const struct install_options *o, struct err **e)
 {
     auto_free char *next = find_next(o->conf_dir), *from = NULL, *text = NULL;
-    auto_free char *path = xasprintf("%s/" INSTALL_CONFLIST, o->conf_dir);
     auto_buf struct buf bytes;
     int r;
 
@@ -191,7 +258,7 @@ int install_conflist(const struct install_options *o, struct err **e)
     r = install_chain(bytes.data, bytes.len, &text, e);
     if (r < 0)
         return err_wrap(e, "cannot chain to '%s'", from);
-    return write_if_other(path, text, strlen(text), 0644, e);
+    return write_if_other(o->conf_dir, INSTALL_CONFLIST, text, 0644, e);
 }
 
 /* --- taking it away --- */

@@ -21,17 +21,19 @@ static const char usage[] =
     "  --conf-dir DIR             network configurations; default: /etc/cni/net.d\n"
     "  --bin-dir DIR              plugins; default: /opt/cni/bin\n"
     "  --service-account DIR      token and CA; default: where Kubernetes mounts them\n"
+    "  --run-dir DIR              locks that the plugin takes too; default: /run/flatnet\n"
     "  --listen [ADDRESS]:PORT    health and metrics; default: :9479\n"
     "  --logging-format text|json default: text\n"
     "  --help\n";
 
-enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, LISTEN, FORMAT, HELP };
+enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, FORMAT, HELP };
 
 static const struct option table[] = {
     {"mode", required_argument, NULL, MODE},
     {"conf-dir", required_argument, NULL, CONF_DIR},
     {"bin-dir", required_argument, NULL, BIN_DIR},
     {"service-account", required_argument, NULL, ACCOUNT},
+    {"run-dir", required_argument, NULL, RUN_DIR},
     {"listen", required_argument, NULL, LISTEN},
     {"logging-format", required_argument, NULL, FORMAT},
     {"help", no_argument, NULL, HELP},
@@ -73,6 +75,9 @@ static int set_option(struct install_options *o, int option)
     case ACCOUNT:
         o->service_account = optarg;
         return 0;
+    case RUN_DIR:
+        o->run_dir = optarg;
+        return 0;
     case LISTEN:
         o->listen = optarg;
         return 0;
@@ -87,6 +92,7 @@ int install_main(int argc, char **argv)
 {
     struct install_options o = {.conf_dir = "/etc/cni/net.d",
                                 .bin_dir = "/opt/cni/bin",
+                                .run_dir = "/run/flatnet",
                                 .listen = ":9479"};
     auto_err struct err *e = NULL;
     int option, r;

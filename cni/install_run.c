@@ -1,6 +1,7 @@
 /*
- * The loop of `install`: the network is looked at every few seconds, the files when something in
- * their folders changes, and once a minute, since a watch can miss what happens below a mount.
+ * The loop of `install`: the network is looked at when the kernel tells of a change, the files when
+ * something in their folders changes, and both once a minute, since what tells of changes can miss
+ * some (below a mount, or with a full queue).
  */
 #include "install.h"
 
@@ -20,23 +21,25 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define LOOK_MS 5000
-#define FILES_MS 60000
-#define SOON_MS 100   /* after a change, so that several come together */
+#define LOOK_MS 60000
+#define SOON_MS 100   /* after a change of files, so that several come together */
+#define REST_MS 100   /* between looks at the network, however much it changes */
 #define RETRY_MS 5000 /* after a failure */
 #define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB)
 
-enum part { PROGRAMS, KUBECONFIG, CONFLIST, NETWORK, N_PARTS };
+/* Files in this order: a configuration must not name a program that is not there. */
+enum part { PROGRAMS, KUBECONFIG, CONFLIST, N_FILES, NETWORK = N_FILES, N_PARTS };
 
 struct install {
     const struct install_options *o;
     struct event_base *base;
-    struct event *look;
+    struct event *files, *network; /* timers */
+    enum part next;                /* of the files, one in each turn of the loop */
+    int64_t network_looked_ms;
     struct http_server *server;
     struct install_net *net;
     char *told[N_PARTS]; /* what is wrong with it, or NULL */
     uint64_t writes[N_PARTS];
-    int64_t files_due_ms;
     int watch_fd;
 };
 
@@ -50,6 +53,8 @@ static int keep(struct install *in, enum part part, struct err **e)
     case KUBECONFIG:
         return install_kubeconfig(in->o, e);
     case CONFLIST:
+        if (in->o->is_chained && in->told[PROGRAMS])
+            return err_set(e, -EAGAIN, "the configuration waits for the programs");
         return in->o->is_chained ? install_conflist(in->o, e) : 0;
     default:
         return install_net_keep(in->net, e);
@@ -75,25 +80,47 @@ static bool is_ready(const struct install *in)
     return true;
 }
 
-static void look(void *arg)
+static void look_at(struct install *in, enum part part)
+{
+    auto_err struct err *e = NULL;
+    int r = keep(in, part, &e);
+
+    tell(in, part, r < 0 ? e : NULL);
+    if (r <= 0)
+        return;
+    in->writes[part]++;
+    if (part != NETWORK)
+        log_info("%s written", names[part]);
+}
+
+/* Between the parts others get their turn, so that /healthz is answered at once. */
+static void look_at_files(void *arg)
 {
     struct install *in = arg;
-    bool has_files = kube_now_ms() >= in->files_due_ms;
 
-    for (size_t i = has_files ? 0 : NETWORK; i < N_PARTS; i++) {
-        auto_err struct err *e = NULL;
-        int r = keep(in, (enum part)i, &e);
-
-        tell(in, (enum part)i, r < 0 ? e : NULL);
-        if (r <= 0)
-            continue;
-        in->writes[i]++;
-        if (i != NETWORK)
-            log_info("%s written", names[i]);
+    look_at(in, in->next);
+    if (++in->next < N_FILES) {
+        kube_timer_wake(in->files);
+        return;
     }
-    if (has_files)
-        in->files_due_ms = kube_now_ms() + (is_ready(in) ? FILES_MS : LOOK_MS);
-    kube_timer_set(in->look, LOOK_MS);
+    in->next = 0;
+    for (size_t i = 0; i < N_FILES; i++)
+        if (in->told[i]) {
+            kube_timer_set(in->files, RETRY_MS);
+            return;
+        }
+    kube_timer_set(in->files, LOOK_MS);
+}
+
+static void look_at_network(void *arg)
+{
+    struct install *in = arg;
+
+    look_at(in, NETWORK);
+    in->network_looked_ms = kube_now_ms();
+    kube_timer_set(in->network, in->told[NETWORK] ? RETRY_MS : LOOK_MS);
+    if (install_net_changed(in->net))
+        kube_timer_set(in->network, REST_MS);
 }
 
 /* --- changes --- */
@@ -106,26 +133,36 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
     (void)what;
     while (read(fd, events, sizeof(events)) > 0)
         ;
-    in->files_due_ms = 0;
-    kube_timer_set(in->look, SOON_MS);
+    in->next = 0;
+    kube_timer_set(in->files, SOON_MS);
+    kube_timer_set(in->network, SOON_MS);
+}
+
+static void on_link_change(evutil_socket_t fd, short what, void *arg)
+{
+    struct install *in = arg;
+
+    (void)fd;
+    (void)what;
+    if (install_net_changed(in->net))
+        kube_timer_set(in->network, in->network_looked_ms + REST_MS - kube_now_ms());
 }
 
 /* Without it everything still comes true, later. */
 static struct event *watch_folders(struct install *in)
 {
-    const char *folders[] = {in->o->conf_dir, in->o->bin_dir,
+    auto_free char *masters = xasprintf("%s/vlan/masters", in->o->run_dir);
+    const char *folders[] = {in->o->conf_dir, in->o->bin_dir, masters,
                              in->o->service_account ? in->o->service_account
                                                     : KUBE_SERVICE_ACCOUNT};
-    struct event *event;
 
     in->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (in->watch_fd < 0)
         return NULL;
-    for (size_t i = 0; i < 3; i++)
+    (void)fs_mkdirs(masters, 0755, NULL);
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
         (void)inotify_add_watch(in->watch_fd, folders[i], EVENTS);
-    event = event_new(in->base, in->watch_fd, EV_READ | EV_PERSIST, on_change, in);
-    (void)event_add(event, NULL);
-    return event;
+    return event_new(in->base, in->watch_fd, EV_READ | EV_PERSIST, on_change, in);
 }
 
 /* --- what it shows --- */
@@ -187,31 +224,37 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     (void)event_base_loopbreak(arg);
 }
 
-static int run_loop(struct install *in, struct err **e)
+static int start(struct install *in, struct err **e)
 {
-    struct event *signals[] = {evsignal_new(in->base, SIGTERM, on_stop, in->base),
-                               evsignal_new(in->base, SIGINT, on_stop, in->base)};
-    struct event *changes = NULL;
+    auto_free char *locks = xasprintf("%s/vlan", in->o->run_dir);
     int r = fs_mkdirs(in->o->conf_dir, 0755, e);
 
-    for (size_t i = 0; i < 2; i++)
-        (void)event_add(signals[i], NULL);
     if (r == 0)
         r = fs_mkdirs(in->o->bin_dir, 0755, e);
     if (r == 0)
-        r = install_net_new(&in->net, e);
-    if (r == 0)
-        r = serve(in, e);
-    if (r == 0) {
-        changes = watch_folders(in);
-        look(in);
-        (void)event_base_dispatch(in->base);
-    }
-    for (size_t i = 0; i < 2; i++)
-        event_free(signals[i]);
-    if (changes)
-        event_free(changes);
-    return r;
+        r = install_net_new(locks, &in->net, e);
+    return r < 0 ? r : serve(in, e);
+}
+
+static void run_loop(struct install *in)
+{
+    struct event *events[] = {
+        evsignal_new(in->base, SIGTERM, on_stop, in->base),
+        evsignal_new(in->base, SIGINT, on_stop, in->base),
+        event_new(in->base, install_net_fd(in->net), EV_READ | EV_PERSIST, on_link_change, in),
+        watch_folders(in),
+    };
+    size_t n = sizeof(events) / sizeof(*events);
+
+    for (size_t i = 0; i < n; i++)
+        if (events[i])
+            (void)event_add(events[i], NULL);
+    kube_timer_set(in->network, 0);
+    kube_timer_set(in->files, 0);
+    (void)event_base_dispatch(in->base);
+    for (size_t i = 0; i < n; i++)
+        if (events[i])
+            event_free(events[i]);
 }
 
 int install_run(const struct install_options *o)
@@ -220,13 +263,19 @@ int install_run(const struct install_options *o)
     auto_err struct err *e = NULL;
     int r;
 
-    in.look = kube_timer_new(in.base, look, &in);
-    r = run_loop(&in, &e);
+    in.files = kube_timer_new(in.base, look_at_files, &in);
+    in.network = kube_timer_new(in.base, look_at_network, &in);
+    for (size_t i = 0; i < N_PARTS; i++)
+        in.told[i] = xstrdup("not looked at yet");
+    r = start(&in, &e);
     if (r < 0)
         log_error("%s", err_text(e));
+    else
+        run_loop(&in);
     http_server_free(in.server);
     install_net_free(in.net);
-    kube_timer_free(in.look);
+    kube_timer_free(in.files);
+    kube_timer_free(in.network);
     mem_close_fd(&in.watch_fd);
     for (size_t i = 0; i < N_PARTS; i++)
         free(in.told[i]);

@@ -3,6 +3,7 @@
 
 #include "fs.h"
 #include "hash.h"
+#include "log.h"
 #include "mem.h"
 #include "netlink/net.h"
 
@@ -24,7 +25,7 @@ static void short_name(const char *prefix, const char *master, unsigned vlan, ch
     char digest[DIGEST_SIZE];
 
     hash_digest(master, strlen(master), digest);
-    (void)snprintf(out, IFNAMSIZ, "%s%.8s.%u", prefix, digest_hex(digest), vlan);
+    (void)snprintf(out, IFNAMSIZ, "%s%.8s.%u", prefix, digest_hex(digest), vlan & 0xfff);
 }
 
 void vlandev_name(const char *master, unsigned vlan, char out[IFNAMSIZ])
@@ -254,6 +255,15 @@ static int be_promiscuous(const struct nllink *master, struct err **e)
     return master->flags & IFF_PROMISC ? 0 : net_set_promiscuous(master->name, true, e);
 }
 
+/* The pod works without it, until somebody switches promiscuous mode off. */
+static void note(const char *locks, const char *master)
+{
+    auto_err struct err *why = NULL;
+
+    if (vlandev_note_master(locks, master, &why) < 0)
+        log_warn("nobody will keep '%s' promiscuous: %s", master, err_text(why));
+}
+
 static void give(const struct nllink *link, struct vlandev *d)
 {
     d->index = link->index;
@@ -274,6 +284,8 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
         return err_set(e, -ENETDOWN, "master '%s' is down: ip link set %s up", master, master);
     if (r == 0)
         r = be_promiscuous(&link, e);
+    if (r == 0 && !vlan)
+        note(locks, master);
     if (r == 0 && vlan) {
         struct nllink parent = link;
         vlandev_name(master, vlan, name);

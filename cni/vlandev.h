@@ -51,6 +51,12 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
 void vlandev_drop(struct vlandev *d);
 #define auto_vlandev __attribute__((cleanup(vlandev_drop)))
 
+/*
+ * Masters that have had pods without a VLAN since the boot, by the notes that vlandev_hold leaves
+ * in `locks`; to be freed. None where there is no such folder.
+ */
+size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ]);
+
 /* Without changing anything: the link of that master and VLAN, verified. -ENODEV: there is none. */
 struct nllink;
 int vlandev_find(struct nl_sock *s, const char *master, unsigned vlan, struct nllink *out,
@@ -58,6 +64,7 @@ int vlandev_find(struct nl_sock *s, const char *master, unsigned vlan, struct nl
 
 /* One VLAN device that we made. */
 struct vlandev_made {
+    int index;
     char name[IFNAMSIZ];
     char master[IFNAMSIZ];
     unsigned vlan;

@@ -9,3 +9,5 @@ int vlandev_lock(const char *locks, const char *name, int how, int *out_fd, stru
 void vlandev_lock_path(const char *locks, const char *name, char **out_path);
 /* True for a VLAN device with our mark, or on its way to it. */
 bool vlandev_is_ours(const struct nllink *link, const char *master);
+/* Leaves a note for vlandev_masters. */
+int vlandev_note_master(const char *locks, const char *master, struct err **e);

@@ -35,7 +35,8 @@ int vlandev_list(struct nl_sock *s, struct vlandev_made **out, size_t *out_count
         if (!master || links[i].is_lower_elsewhere || !vlandev_is_ours(&links[i], master->name))
             continue;
         array_grow(made, count);
-        made[count] = (struct vlandev_made){.vlan = links[i].vlan_id,
+        made[count] = (struct vlandev_made){.index = links[i].index,
+                                            .vlan = links[i].vlan_id,
                                             .is_up = (links[i].flags & IFF_UP) != 0};
         memcpy(made[count].name, links[i].name, IFNAMSIZ);
         memcpy(made[count++].master, master->name, IFNAMSIZ);

@@ -121,9 +121,33 @@ int fs_sync_parent(const char *path, struct err **e)
     return 0;
 }
 
-static int fill_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
+struct source {
+    const void *bytes; /* NULL: the descriptor */
+    size_t len;
+    int fd;
+};
+
+static int copy_all(int to, int from)
 {
-    int r = fs_write(fd, bytes, len);
+    auto_free char *chunk = xmalloc(65536);
+    off_t at = 0;
+    ssize_t n;
+    int r;
+
+    while ((n = pread(from, chunk, 65536, at)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        r = n < 0 ? -errno : fs_write(to, chunk, (size_t)n);
+        if (r < 0)
+            return r;
+        at += n;
+    }
+    return 0;
+}
+
+static int fill_and_sync(int fd, const struct source *from, mode_t mode)
+{
+    int r = from->bytes ? fs_write(fd, from->bytes, from->len) : copy_all(fd, from->fd);
 
     if (r < 0)
         return r;
@@ -132,7 +156,7 @@ static int fill_and_sync(int fd, const void *bytes, size_t len, mode_t mode)
     return 0;
 }
 
-int fs_write_file(const char *path, const void *bytes, size_t len, mode_t mode, struct err **e)
+static int replace_file(const char *path, const struct source *from, mode_t mode, struct err **e)
 {
     auto_free char *temp = xasprintf("%s.XXXXXX", path);
     auto_close int fd = mkostemp(temp, O_CLOEXEC);
@@ -140,7 +164,7 @@ int fs_write_file(const char *path, const void *bytes, size_t len, mode_t mode, 
 
     if (fd < 0)
         return err_set(e, -errno, "cannot create '%s': %s", path, strerror(errno));
-    r = fill_and_sync(fd, bytes, len, mode);
+    r = fill_and_sync(fd, from, mode);
     if (r == 0 && rename(temp, path) < 0)
         r = -errno;
     if (r < 0) {
@@ -148,6 +172,16 @@ int fs_write_file(const char *path, const void *bytes, size_t len, mode_t mode, 
         return err_set(e, r, "cannot write '%s': %s", path, strerror(-r));
     }
     return fs_sync_parent(path, e);
+}
+
+int fs_write_file(const char *path, const void *bytes, size_t len, mode_t mode, struct err **e)
+{
+    return replace_file(path, &(struct source){.bytes = bytes ? bytes : "", .len = len}, mode, e);
+}
+
+int fs_copy_file(const char *path, int from_fd, mode_t mode, struct err **e)
+{
+    return replace_file(path, &(struct source){.fd = from_fd}, mode, e);
 }
 
 int fs_mkdirs(const char *path, mode_t mode, struct err **e)

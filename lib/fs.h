@@ -19,6 +19,9 @@ int fs_read_fd(int fd, struct buf *out);
  * or the new bytes. `mode` is the permission of the new file. */
 int fs_write_file(const char *path, const void *bytes, size_t len, mode_t mode, struct err **e);
 
+/* The same with what `from_fd` holds, from its beginning. */
+int fs_copy_file(const char *path, int from_fd, mode_t mode, struct err **e);
+
 /* All of `len` bytes at `offset`, or an error: -EIO where the file ends early. */
 int fs_pread(int fd, void *bytes, size_t len, int64_t offset);
 int fs_pwrite(int fd, const void *bytes, size_t len, int64_t offset);

@@ -8,6 +8,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <netlink/errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,7 +66,7 @@ static bool read_link(struct nlmsghdr *header, struct nllink *out)
     struct ifinfomsg *info = nlmsg_data(header);
     struct nllink link = {.index = 0};
 
-    if (header->nlmsg_type != RTM_NEWLINK ||
+    if ((header->nlmsg_type != RTM_NEWLINK && header->nlmsg_type != RTM_DELLINK) ||
         nlmsg_parse(header, sizeof(*info), tb, IFLA_MAX, NULL) < 0 || !tb[IFLA_IFNAME])
         return false;
     link.index = info->ifi_index;
@@ -287,4 +288,55 @@ int nllink_addrs(struct nl_sock *s, int index, struct ip_net **out_addrs, size_t
     *out_addrs = a.items;
     *out_count = a.count;
     return 0;
+}
+
+/* --- changes --- */
+
+/* Room for a burst of changes while we are busy. */
+#define WATCH_BYTES (1 << 20)
+
+int nllink_watch(struct nl_sock **out, struct err **e)
+{
+    auto_nlsock struct nl_sock *s = NULL;
+    int r = nlreq_open(&s, e);
+
+    if (r < 0)
+        return r;
+    nl_socket_disable_seq_check(s);
+    (void)nl_socket_set_buffer_size(s, WATCH_BYTES, 0);
+    if (nl_socket_add_membership(s, RTNLGRP_LINK) < 0 || nl_socket_set_nonblocking(s) < 0)
+        return err_set(e, -EIO, "the kernel does not tell of changes of links");
+    *out = take(s);
+    return 0;
+}
+
+struct watching {
+    nllink_change_fn fn;
+    void *arg;
+};
+
+static int on_change(struct nl_msg *m, void *arg)
+{
+    const struct watching *w = arg;
+    struct nllink link;
+
+    if (read_link(nlmsg_hdr(m), &link))
+        w->fn(w->arg, &link, nlmsg_hdr(m)->nlmsg_type == RTM_DELLINK);
+    return NL_OK;
+}
+
+bool nllink_watch_read(struct nl_sock *s, nllink_change_fn fn, void *arg)
+{
+    struct watching w = {.fn = fn, .arg = arg};
+    bool is_complete = true;
+    int r;
+
+    (void)nl_socket_modify_cb(s, NL_CB_VALID, NL_CB_CUSTOM, on_change, &w);
+    while ((r = nl_recvmsgs_default(s)) != -NLE_AGAIN) {
+        is_complete = is_complete && r >= 0;
+        /* NOMEM is ENOBUFS: the rest of the queue is still there. */
+        if (r < 0 && r != -NLE_NOMEM && r != -NLE_INTR)
+            break;
+    }
+    return is_complete;
 }

@@ -66,3 +66,11 @@ int nllink_add_addr(struct nl_sock *s, int index, struct ip_net addr, struct err
 /* All addresses of one link, to be freed. */
 int nllink_addrs(struct nl_sock *s, int index, struct ip_net **out_addrs, size_t *out_count,
                  struct err **e);
+
+/* A socket that gets a message for each change of a link of the namespace; for an event loop. */
+int nllink_watch(struct nl_sock **out, struct err **e);
+
+typedef void (*nllink_change_fn)(void *arg, const struct nllink *link, bool is_gone);
+
+/* Reads all that has come so far; false: messages were lost, anything may have changed. */
+bool nllink_watch_read(struct nl_sock *s, nllink_change_fn fn, void *arg);

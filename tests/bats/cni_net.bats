@@ -123,7 +123,7 @@ knows() {
     reaches "$p" 10.1.0.1
     plugin check "$p" id=c1 net=blue master=eth0 addr=10.1.0.5/24 mac=02:00:00:00:00:05 gw=10.1.0.1 route=10.9.0.0/16
     assert_status 0
-    assert_no_leftovers "$T" .home .stderr .stdout
+    assert_no_leftovers "$T" .home .stderr .stdout locks
 }
 
 @test "pods of one host: bridge mode lets them reach each other, private and vepa do not" {
