@@ -24,6 +24,7 @@ struct kept {
     struct vlandev_made made;
     struct nlkeep extras; /* as they were when all was well */
     bool is_lost;         /* it went, or went down, and is not back yet */
+    bool is_gone;
 };
 
 struct install_net {
@@ -77,15 +78,17 @@ void install_net_free(struct install_net *n)
 
 /* --- changes --- */
 
+/* One that is removed goes down first. */
 static void lose(struct kept *d, bool is_gone)
 {
-    if (!d->is_lost && is_gone)
+    if (!d->is_gone && is_gone)
         log_warn(
             "VLAN device '%s' is gone, and with it the interfaces of the pods that stood on it: "
             "they need to be started anew",
             d->made.name);
     else if (!d->is_lost)
         log_warn("VLAN device '%s' is down", d->made.name);
+    d->is_gone |= is_gone;
     d->is_lost = true;
 }
 
@@ -204,9 +207,11 @@ static void bring_back(struct look *l, struct kept *d)
     }
     put = nlkeep_put(l->n->sock, &d->extras, device.index);
     log_info("VLAN device '%s' is back, and %zu addresses and routes on it", device.name, put);
+    /* What has been told of it so far is of the past. */
+    (void)install_net_changed(l->n);
     d->made.index = device.index;
     memcpy(d->made.name, device.name, sizeof(d->made.name));
-    d->is_lost = false;
+    d->is_lost = d->is_gone = false;
     l->has_mended = true;
 }
 

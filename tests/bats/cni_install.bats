@@ -7,7 +7,7 @@ load helper
 
 setup() {
     common_setup
-    need ip nsenter curl jq
+    need ip nsenter curl jq setfattr strace
     PLUGIN=${FLATNET_BUILD:-$REPO_ROOT/build}/bin/static-macvlan-cni
     start_lab
     NET=flatnet-i$$-$BATS_TEST_NUMBER
@@ -26,7 +26,7 @@ teardown() {
 
 installs() {
     KUBERNETES_SERVICE_HOST=10.43.0.1 KUBERNETES_SERVICE_PORT=443 lab_spawn install nsenter --net="/run/netns/$NET" \
-        "$PLUGIN" install --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --listen 127.0.0.1:0 "$@"
+        "$PLUGIN" install --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --run-dir "$T/run" --listen 127.0.0.1:0 "$@"
     lab_ready install 30 grep -q '^note: listening' "$LAB_DIR/install.log"
 }
 
@@ -118,7 +118,7 @@ has_plugins() {
     for i in 1 2 3 4 5 6 7 8; do
         rm -f bin/static-* conf/05-flatnet.conflist conf/flatnet.d/flatnet.kubeconfig
         KUBERNETES_SERVICE_HOST=10.43.0.1 KUBERNETES_SERVICE_PORT=443 timeout -s KILL "0.0$i" nsenter --net="/run/netns/$NET" \
-            "$PLUGIN" install --mode chained --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --listen 127.0.0.1:0 2>/dev/null || true
+            "$PLUGIN" install --mode chained --conf-dir "$T/conf" --bin-dir "$T/bin" --service-account "$T/account" --run-dir "$T/run" --listen 127.0.0.1:0 2>/dev/null || true
     done
     installs --mode chained
     lab_wait 20 is_ready
@@ -126,6 +126,74 @@ has_plugins() {
     cmp "$PLUGIN" bin/static-macvlan-cni
     assert_equal "$(find bin conf -type f -printf '%f\n' | sort | paste -sd ' ')" \
         '05-flatnet.conflist 10.conf flatnet.kubeconfig static-ipam static-macvlan-cni'
+}
+
+is_promiscuous() {
+    ip -n "$NET" -j link show "$1" | jq -e '.[0].flags | index("PROMISC") != null' >/dev/null
+}
+
+# at_once CMD...: well before the look that would come anyway, once a minute.
+at_once() {
+    lab_wait 40 "$@" || fail "not at once: $*"
+}
+
+@test "a master without VLANs stays promiscuous, also one that comes later, and nobody else's NIC" {
+    local tool=${FLATNET_BUILD:-$REPO_ROOT/build}/tests/tools/cni_net name
+    for name in eth0 other; do
+        ip -n "$NET" link add "$name" type veth peer name "far-$name"
+        ip -n "$NET" link set "$name" up
+    done
+    installs
+    lab_wait 20 is_ready
+    refute is_promiscuous eth0
+    ip netns add "$NET-p"
+    nsenter --net="/run/netns/$NET" "$tool" add "netns=/run/netns/$NET-p" id=c1 "locks=$T/run/vlan" master=eth0 addr=10.1.0.5/24
+    ip netns del "$NET-p"
+    is_promiscuous eth0
+    ip -n "$NET" link set eth0 promisc off
+    at_once is_promiscuous eth0
+    ip -n "$NET" link del eth0
+    ip -n "$NET" link add eth0 type veth peer name far-eth0
+    at_once is_promiscuous eth0
+    grep -q "'eth0' was not promiscuous any more, and is again" "$LAB_DIR/install.log"
+    # The next one knows it too.
+    lab_stop install
+    ip -n "$NET" link set eth0 promisc off
+    installs
+    at_once is_promiscuous eth0
+    lab_wait 20 is_ready
+    refute is_promiscuous other
+}
+
+@test "what a quiet node costs: the network is looked at when it changes, and not otherwise" {
+    installs
+    lab_wait 20 is_ready
+    ip -n "$NET" link add pod0 type veth peer name pod1
+    strace -f -qqq -e trace=sendmsg -o trace -p "$(lab_pid install)" &
+    local strace=$!
+    lab_wait 20 grep -q . "/proc/$strace/status"
+    # Links of pods are none of ours; a master's is.
+    lab_wait 20 grep -q 'TracerPid:.*[1-9]' "/proc/$(lab_pid install)/status"
+    ip -n "$NET" link del pod0
+    get /healthz >/dev/null
+    refute grep -q 'NETLINK\|nl_family' trace
+    kill "$strace"
+    wait "$strace" || true
+}
+
+@test "files get the SELinux label of their folder" {
+    setfattr -n security.selinux -v system_u:object_r:bin_t:s0 bin
+    setfattr -n security.selinux -v system_u:object_r:etc_t:s0 conf
+    installs
+    lab_wait 20 is_ready
+    assert_equal "$(getfattr --only-values -n security.selinux bin/static-macvlan-cni)" system_u:object_r:bin_t:s0
+    assert_equal "$(getfattr --only-values -n security.selinux bin/static-ipam)" system_u:object_r:bin_t:s0
+    # What has been there with another one is put right too.
+    lab_stop install
+    setfattr -n security.selinux -v system_u:object_r:usr_t:s0 bin/static-ipam
+    installs
+    lab_wait 20 is_ready
+    assert_equal "$(getfattr --only-values -n security.selinux bin/static-ipam)" system_u:object_r:bin_t:s0
 }
 
 @test "options" {

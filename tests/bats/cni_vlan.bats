@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The kernel side of the CNI plugin with tagged VLANs, in guests that have a kernel of their own
-# (User-mode Linux). What the guests do is in tests/lab/guest-cni.sh.
+# (User-mode Linux). What the guests do is in tests/lab/guest-cni.sh and guest-install.sh.
 # timeout: 1200
 
 load helper
@@ -54,6 +54,13 @@ in_guest() {
 @test "devices that nobody uses go after their time; what a flap took comes back" {
     start s sweep
     ends_well s
+}
+
+@test "install: what is removed or flaps comes back at once, with the site's addresses and routes" {
+    lab_guest_program i "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/static-macvlan-cni"
+    lab_guest_program i "${FLATNET_BUILD:-$REPO_ROOT/build}/tests/tools/cni_net"
+    lab_guest_start i "$REPO_ROOT/tests/lab/guest-install.sh" --switch "sw$BATS_TEST_NUMBER" --seconds 500
+    ends_well i
 }
 
 @test "two hosts: pods of one VLAN reach each other, of two they do not, tags are on the wire" {
