@@ -4,6 +4,8 @@
 
 #include "mem.h"
 
+#include <errno.h>
+
 #define PROBES 3 /* RFC 5227, but quicker: a pod waits for it */
 #define PROBE_MS 100
 
@@ -57,6 +59,15 @@ static int print_result(const struct cni_call *call, const struct wanted *w,
     return 0;
 }
 
+/* Numbers that have another meaning for a runtime: a master that is down may come up, and what the
+ * kernel does not have is no field of the configuration. */
+static int for_runtime(int status, struct err **e)
+{
+    int other = status == -ENETDOWN ? -EAGAIN : status == -EOPNOTSUPP ? -ENOSYS : status;
+
+    return other == status ? status : err_set(e, other, "%s", err_text(e ? *e : NULL));
+}
+
 int cmd_add(const struct cni_call *call, char **out_result, struct err **e)
 {
     struct podif_options options = {.probes = call->conf.has_probe ? PROBES : 0,
@@ -76,7 +87,7 @@ int cmd_add(const struct cni_call *call, char **out_result, struct err **e)
     cni_log_step("answer of the API server, %u requests", answer.n_requests);
     r = podif_add(&id, &answer.wanted, &options, &made, e);
     if (r < 0)
-        return r;
+        return for_runtime(r, e);
     cni_log_step("interface '%s' on '%s'", id.ifname, made.parent);
     r = print_result(call, &answer.wanted, &made, out_result, e);
     if (r < 0)

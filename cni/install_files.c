@@ -111,36 +111,48 @@ static int write_if_other(const char *folder, const char *name, const char *text
     return !is_there;
 }
 
-static int put_program(const char *folder, const char *name, int from, struct err **e)
+/* One more name for what is there; not on every file system. */
+static int put_link(const char *from, const char *path)
 {
-    auto_free char *path = xasprintf("%s/%s", folder, name);
-    bool is_there = is_copy(path, from, 0755);
-    int r = 0;
+    auto_free char *temp = xasprintf("%s.linked", path);
 
-    if (!is_there) {
-        remove_leftovers(path);
-        r = fs_copy_file(path, from, 0755, e);
-    }
-    if (r < 0)
-        return r;
-    label_like_folder(folder, path);
-    return !is_there;
+    if (link(from, temp) == 0 && rename(temp, path) == 0)
+        return fs_sync_parent(path, NULL);
+    (void)unlink(temp);
+    return -1;
+}
+
+/* `twin`: the same program under another name, or NULL. */
+static int put_program(const char *path, const char *twin, int from, struct err **e)
+{
+    remove_leftovers(path);
+    if (twin && put_link(twin, path) == 0)
+        return 0;
+    return fs_copy_file(path, from, 0755, e);
 }
 
 int install_programs(const struct install_options *o, struct err **e)
 {
-    static const char *const names[] = {"static-macvlan-cni", "static-ipam"};
+    auto_free char *plugin = xasprintf("%s/static-macvlan-cni", o->bin_dir);
+    auto_free char *ipam = xasprintf("%s/static-ipam", o->bin_dir);
     auto_close int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    int r, written = 0;
+    bool has_plugin, has_ipam;
+    int r;
 
     if (program < 0)
         return err_set(e, -errno, "cannot open '/proc/self/exe': %s", strerror(errno));
     r = fs_mkdirs(o->bin_dir, 0755, e);
-    for (size_t i = 0; r >= 0 && i < 2; i++) {
-        r = put_program(o->bin_dir, names[i], program, e);
-        written |= r;
-    }
-    return r < 0 ? r : written;
+    has_plugin = is_copy(plugin, program, 0755);
+    has_ipam = is_copy(ipam, program, 0755);
+    if (r == 0 && !has_plugin)
+        r = put_program(plugin, NULL, program, e);
+    if (r == 0 && !has_ipam)
+        r = put_program(ipam, plugin, program, e);
+    if (r < 0)
+        return r;
+    label_like_folder(o->bin_dir, plugin);
+    label_like_folder(o->bin_dir, ipam);
+    return !has_plugin || !has_ipam;
 }
 
 /* --- the kubeconfig --- */

@@ -24,9 +24,10 @@ static const char usage[] =
     "  --run-dir DIR              locks that the plugin takes too; default: /run/flatnet\n"
     "  --listen [ADDRESS]:PORT    health and metrics; default: :9479\n"
     "  --logging-format text|json default: text\n"
+    "  --version\n"
     "  --help\n";
 
-enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, FORMAT, HELP };
+enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, FORMAT, VERSION, HELP };
 
 static const struct option table[] = {
     {"mode", required_argument, NULL, MODE},
@@ -36,6 +37,7 @@ static const struct option table[] = {
     {"run-dir", required_argument, NULL, RUN_DIR},
     {"listen", required_argument, NULL, LISTEN},
     {"logging-format", required_argument, NULL, FORMAT},
+    {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0},
 };
@@ -98,8 +100,9 @@ int install_main(int argc, char **argv)
     int option, r;
 
     while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
-        if (option == HELP) {
-            (void)fputs(usage, stdout);
+        if (option == HELP || option == VERSION) {
+            (void)fputs(option == HELP ? usage : "static-macvlan-cni " FLATNET_VERSION "\n",
+                        stdout);
             return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
         }
         if (set_option(&o, option) < 0)

@@ -8,7 +8,6 @@
 #include "kube/kube_loop.h"
 #include "log.h"
 #include "mem.h"
-#include "netlink/net.h"
 #include "netlink/nlkeep.h"
 #include "netlink/nllink.h"
 #include "vlandev.h"
@@ -272,14 +271,14 @@ static void keep_promiscuous(struct look *l, const char *master)
     struct nllink link;
     int r = nllink_get(l->n->sock, master, &link, &why);
 
-    if (r == -ENODEV || (r == 0 && link.flags & IFF_PROMISC))
+    if (r == -ENODEV)
         return;
     if (r == 0)
-        r = net_set_promiscuous(master, true, &why);
-    if (r < 0) {
+        r = vlandev_promiscuous(l->n->sock, &link, &why);
+    if (r < 0)
         complain(l, r, err_text(why));
+    if (r <= 0)
         return;
-    }
     log_warn("'%s' was not promiscuous any more, and is again", master);
     l->has_mended = true;
 }

@@ -7,6 +7,7 @@
 #include "fs.h"
 #include "install.h"
 #include "json.h"
+#include "log.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -23,14 +24,10 @@ static int run_verb(int argc, char **argv)
 {
     if (!strcmp(argv[1], "install") || !strcmp(argv[1], "uninstall"))
         return install_main(argc - 1, argv + 1);
-    if (argc == 2 && !strcmp(argv[1], "--version")) {
-        (void)puts(NAME " " FLATNET_VERSION);
-        return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
-    }
-    if (argc == 2 && !strcmp(argv[1], "--help")) {
-        char *help[] = {(char *)"install", (char *)"--help", NULL};
+    if (argc == 2 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "--help"))) {
+        char *words[] = {(char *)"install", argv[1], NULL};
 
-        return install_main(2, help);
+        return install_main(2, words);
     }
     fprintf(stderr, NAME ": unexpected argument '%s'; see --help\n", argv[1]);
     return EXIT_USAGE;
@@ -121,6 +118,19 @@ static int run_tree(const cJSON *tree, struct cni_call *call, char **out, struct
     return is_ipam ? cni_ipam_run(tree, &call->env, out, e) : run_macvlan(tree, call, out, e);
 }
 
+/* A runtime that is not told of an interface knows nothing of it. */
+static int say_result(const struct cni_call *call, const char *result)
+{
+    auto_err struct err *e = NULL;
+    int r = cni_say(result, &e);
+
+    if (r < 0)
+        log_error("%s", err_text(e));
+    if (r < 0 && call->env.command == CNI_ADD && !is_ipam)
+        (void)cmd_del(call, NULL);
+    return r;
+}
+
 static int serve(void)
 {
     struct cni_call call = {.conf = {.tree = NULL}};
@@ -142,7 +152,7 @@ static int serve(void)
     if (r < 0)
         (void)cni_say_error(json_get_str(tree, "cniVersion"), e);
     else if (result)
-        r = cni_say(result, &e);
+        r = say_result(&call, result);
     cni_log_close();
     cni_conf_release(&call.conf);
     cni_env_release(&call.env);

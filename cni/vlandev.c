@@ -5,7 +5,6 @@
 #include "hash.h"
 #include "log.h"
 #include "mem.h"
-#include "netlink/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -250,9 +249,24 @@ static int get_device(struct nl_sock *s, const struct nllink *master, unsigned v
     return err_set(e, r, "%s", err_text(why));
 }
 
-static int be_promiscuous(const struct nllink *master, struct err **e)
+int vlandev_promiscuous(struct nl_sock *s, const struct nllink *master, struct err **e)
 {
-    return master->flags & IFF_PROMISC ? 0 : net_set_promiscuous(master->name, true, e);
+    struct nllink_change c = {.is_promiscuous = true};
+    auto_err struct err *why = NULL;
+    struct nllink now;
+    int r;
+
+    if (master->flags & IFF_PROMISC)
+        return 0;
+    r = nllink_set(s, master->index, &c, &why);
+    if (r == 0)
+        r = nllink_get(s, master->name, &now, &why);
+    if (r < 0)
+        return err_set(e, r, "cannot switch promiscuous mode of '%s' on: %s", master->name,
+                       err_text(why));
+    if (!(now.flags & IFF_PROMISC))
+        return err_set(e, -EIO, "promiscuous mode of '%s' did not stay on", master->name);
+    return 1;
 }
 
 /* The pod works without it, until somebody switches promiscuous mode off. */
@@ -283,10 +297,10 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
     if (r == 0 && !(link.flags & IFF_UP))
         return err_set(e, -ENETDOWN, "master '%s' is down: ip link set %s up", master, master);
     if (r == 0)
-        r = be_promiscuous(&link, e);
-    if (r == 0 && !vlan)
+        r = vlandev_promiscuous(s, &link, e);
+    if (r >= 0 && !vlan)
         note(locks, master);
-    if (r == 0 && vlan) {
+    if (r >= 0 && vlan) {
         struct nllink parent = link;
         vlandev_name(master, vlan, name);
         r = vlandev_lock(locks, name, LOCK_SH, &d.lock_fd, e);

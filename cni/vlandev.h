@@ -51,6 +51,10 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
 void vlandev_drop(struct vlandev *d);
 #define auto_vlandev __attribute__((cleanup(vlandev_drop)))
 
+/* Switches promiscuous mode on; 1: it was off, 0: it was on. */
+struct nllink;
+int vlandev_promiscuous(struct nl_sock *s, const struct nllink *master, struct err **e);
+
 /*
  * Masters that have had pods without a VLAN since the boot, by the notes that vlandev_hold leaves
  * in `locks`; to be freed. None where there is no such folder.
@@ -58,7 +62,6 @@ void vlandev_drop(struct vlandev *d);
 size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ]);
 
 /* Without changing anything: the link of that master and VLAN, verified. -ENODEV: there is none. */
-struct nllink;
 int vlandev_find(struct nl_sock *s, const char *master, unsigned vlan, struct nllink *out,
                  struct err **e);
 

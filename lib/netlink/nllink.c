@@ -196,11 +196,12 @@ int nllink_add_macvlan(struct nl_sock *s, const struct nllink_macvlan *v, struct
 
 int nllink_set(struct nl_sock *s, int index, const struct nllink_change *c, struct err **e)
 {
+    unsigned flags = (c->is_up ? IFF_UP : 0) | (c->is_promiscuous ? IFF_PROMISC : 0);
     struct ifinfomsg info = {
         .ifi_family = AF_UNSPEC,
         .ifi_index = index,
-        .ifi_flags = c->is_up ? IFF_UP : 0,
-        .ifi_change = c->is_up ? IFF_UP : 0,
+        .ifi_flags = flags,
+        .ifi_change = flags,
     };
     auto_nlmsg struct nl_msg *m = nlreq_new(RTM_NEWLINK, 0, &info, sizeof(info));
 

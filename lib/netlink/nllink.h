@@ -54,7 +54,8 @@ int nllink_add_macvlan(struct nl_sock *s, const struct nllink_macvlan *m, struct
 struct nllink_change {
     const char *name;  /* NULL: stays */
     const char *alias; /* NULL: stays */
-    bool is_up;        /* false: stays as it is */
+    bool is_up;        /* false: stays as it is; the same for the next */
+    bool is_promiscuous;
 };
 
 int nllink_set(struct nl_sock *s, int index, const struct nllink_change *c, struct err **e);
