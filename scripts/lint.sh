@@ -16,7 +16,7 @@ mapfile -t c_files < <(pick '\.[ch]$')
 mapfile -t sources < <(pick '^(lib|installer|images|cni|controller)/.*\.[ch]$')
 mapfile -t programs < <(pick '^(lib|installer|images|cni|controller)/.*\.c$')
 mapfile -t bats_files < <(pick '\.bats$')
-mapfile -t man_pages < <(pick '^docs/.*\.1$')
+mapfile -t man_pages < <(pick '^docs/.*\.[18]$')
 mapfile -t shell_files < <(grep -lE '^#!.*(bash|sh)$|^# shellcheck shell=' "${files[@]}" | grep -v '\.bats$')
 
 findings=0

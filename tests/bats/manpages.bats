@@ -82,6 +82,21 @@ page_options() {
     [ "$(wc -l <in-help)" -ge 12 ]
 }
 
+@test "static-macvlan-cni.8 has the options and verbs of its --help, and no other" {
+    local program=${FLATNET_BUILD:-$REPO_ROOT/build}/bin/static-macvlan-cni page=$REPO_ROOT/docs/static-macvlan-cni.8
+    "$program" --help >help-of-cni
+    grep -oE '^  --[a-z-]+' help-of-cni | tr -d ' ' | sort >in-help
+    sed -n 's/^\.It Fl -\([a-z-]*\).*/--\1/p' "$page" | sort | diff in-help -
+    [ "$(wc -l <in-help)" -ge 8 ]
+    sed -n 's/^.*static-macvlan-cni \([a-z]*\) .*OPTION.*/\1/p; s/^.*static-macvlan-cni \([a-z]*\) .*--conf-dir.*/\1/p' help-of-cni | sort >verbs-in-help
+    sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Cm //p' "$page" | sort | diff verbs-in-help -
+    [ "$(wc -l <verbs-in-help)" -eq 2 ]
+    # The defaults that --help names are in the page.
+    grep -oE 'default: .*' help-of-cni | grep -oE '[/:][^ ]*$' >defaults
+    [ "$(wc -l <defaults)" -ge 4 ]
+    while read -r default; do assert_contains "$default" "$page"; done <defaults
+}
+
 @test "mandoc has nothing to say about the pages, and they render" {
     local page
     for page in "$REPO_ROOT"/docs/*.[18]; do
