@@ -83,7 +83,7 @@ int cmd_check(const struct cni_call *call, struct err **e)
     r = adjust(&answer.wanted, call, e);
     if (r == 0)
         r = podif_check(&id, &answer.wanted, e);
-    if (r == -ENOENT || r == -EINVAL)
+    if (r == -ENOENT || r == -EINVAL || r == -ENODEV)
         return err_set(e, -EUCLEAN, "%s", err_text(e ? *e : NULL));
     return r;
 }

@@ -17,8 +17,12 @@ static int collect(const struct cni_call *call, char *const *paths, size_t count
     auto_free struct podif_attachment *valid = xcalloc(conf->n_valid, sizeof(*valid));
     int first = 0, removed = 0;
 
+    /* Behind another plugin the attachment is that one's interface, and ours has a name of its own.
+     */
     for (size_t i = 0; i < conf->n_valid; i++)
-        valid[i] = (struct podif_attachment){conf->valid[i].container_id, conf->valid[i].ifname};
+        valid[i] =
+            (struct podif_attachment){conf->valid[i].container_id,
+                                      conf->is_chained ? conf->interface : conf->valid[i].ifname};
     for (size_t i = 0; i < count; i++) {
         auto_err struct err *why = NULL;
         int r = podif_gc(paths[i], conf->name, valid, conf->n_valid, &why);

@@ -40,9 +40,15 @@ int cni_error_code(int status)
 void cni_say_init(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
+    bool has_stdout = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
-    out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    /* What the runtime has closed must not become a socket that somebody logs to. */
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", O_RDWR);
+    if (has_stdout)
+        out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (out_fd >= 0)
         (void)dup2(STDERR_FILENO, STDOUT_FILENO);
 }

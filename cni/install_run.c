@@ -25,7 +25,9 @@
 #define SOON_MS 100   /* after a change of files, so that several come together */
 #define REST_MS 100   /* between looks at the network, however much it changes */
 #define RETRY_MS 5000 /* after a failure */
-#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB)
+#define EVENTS                                                                                     \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |            \
+     IN_DELETE_SELF | IN_MOVE_SELF)
 
 /* Files in this order: a configuration must not name a program that is not there. */
 enum part { PROGRAMS, KUBECONFIG, CONFLIST, N_FILES, NETWORK = N_FILES, N_PARTS };
@@ -93,11 +95,26 @@ static void look_at(struct install *in, enum part part)
         log_info("%s written", names[part]);
 }
 
+/* Again each time, for those that were removed and made anew. */
+static void watch_folders(const struct install *in)
+{
+    auto_free char *masters = xasprintf("%s/vlan/masters", in->o->run_dir);
+    const char *folders[] = {in->o->conf_dir, in->o->bin_dir, masters,
+                             in->o->service_account ? in->o->service_account
+                                                    : KUBE_SERVICE_ACCOUNT};
+
+    (void)fs_mkdirs(masters, 0755, NULL);
+    for (size_t i = 0; in->watch_fd >= 0 && i < sizeof(folders) / sizeof(*folders); i++)
+        (void)inotify_add_watch(in->watch_fd, folders[i], EVENTS);
+}
+
 /* Between the parts others get their turn, so that /healthz is answered at once. */
 static void look_at_files(void *arg)
 {
     struct install *in = arg;
 
+    if (in->next == PROGRAMS)
+        watch_folders(in);
     look_at(in, in->next);
     if (++in->next < N_FILES) {
         kube_timer_wake(in->files);
@@ -149,19 +166,11 @@ static void on_link_change(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Without it everything still comes true, later. */
-static struct event *watch_folders(struct install *in)
+static struct event *new_watch(struct install *in)
 {
-    auto_free char *masters = xasprintf("%s/vlan/masters", in->o->run_dir);
-    const char *folders[] = {in->o->conf_dir, in->o->bin_dir, masters,
-                             in->o->service_account ? in->o->service_account
-                                                    : KUBE_SERVICE_ACCOUNT};
-
     in->watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (in->watch_fd < 0)
         return NULL;
-    (void)fs_mkdirs(masters, 0755, NULL);
-    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
-        (void)inotify_add_watch(in->watch_fd, folders[i], EVENTS);
     return event_new(in->base, in->watch_fd, EV_READ | EV_PERSIST, on_change, in);
 }
 
@@ -242,7 +251,7 @@ static void run_loop(struct install *in)
         evsignal_new(in->base, SIGTERM, on_stop, in->base),
         evsignal_new(in->base, SIGINT, on_stop, in->base),
         event_new(in->base, install_net_fd(in->net), EV_READ | EV_PERSIST, on_link_change, in),
-        watch_folders(in),
+        new_watch(in),
     };
     size_t n = sizeof(events) / sizeof(*events);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define COLLECTION "/apis/macvlan.cluster.cattle.io/v1/namespaces/%s/macvlanips"
+#define MIRROR_KEY "kubernetes.io/config.mirror"
 #define CAUSE_MS 3000
 
 struct ask {
@@ -44,7 +45,7 @@ static bool asks_for_macvlan(const cJSON *pod)
 /* A static pod is known to the runtime by another UID than the server's object has. */
 static bool is_named(const cJSON *pod, const char *uid, const char *asked)
 {
-    const char *mirror = json_get_str(annotations_of(pod), "kubernetes.io/config.mirror");
+    const char *mirror = json_get_str(annotations_of(pod), MIRROR_KEY);
 
     return !asked || !strcmp(uid, asked) || (mirror && !strcmp(mirror, asked));
 }
@@ -119,6 +120,24 @@ static int wait_for(struct ask *a, struct err **e)
     return r;
 }
 
+/* A static pod is called by the UID of its file, and its MacvlanIP by that of the server's object.
+ */
+static void learn_uid(struct ask *a)
+{
+    auto_free char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", a->q->namespace, a->q->name);
+    auto_json cJSON *pod = NULL;
+    const char *mirror, *uid;
+
+    if (pod_api_get(a->api, path, &pod, NULL) < 0)
+        return;
+    mirror = json_get_str(annotations_of(pod), MIRROR_KEY);
+    uid = json_get_str(json_get_obj(pod, "metadata"), "uid");
+    if (!mirror || strcmp(mirror, a->answer.uid) != 0 || !uid || !cni_name_is_valid(uid))
+        return;
+    free(a->answer.uid);
+    a->answer.uid = xstrdup(uid);
+}
+
 /* The time is over, with a server that answers. */
 static int say_why(struct ask *a, struct err **e)
 {
@@ -144,6 +163,8 @@ static int find_macvlanip(struct ask *a, struct err **e)
             e, -EAGAIN,
             "pod '%s/%s' has no MacvlanIP, and not both of the annotations '%s' and '%s'",
             a->q->namespace, a->q->name, POD_IP_KEY, POD_SUBNET_KEY);
+    if (r == 0 && !a->pod)
+        learn_uid(a);
     if (r == 0)
         r = wait_for(a, &why);
     if (r == -ETIMEDOUT && a->state && !pod_api_left_ms(a->api))

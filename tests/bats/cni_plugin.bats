@@ -230,6 +230,29 @@ check_finds() {
     succeeds DEL db db < <(conf)
 }
 
+@test "chained, GC knows our interface by the attachment of the plugin before" {
+    fields=()
+    plain web auto
+    version=1.1.0
+    sandbox web
+    succeeds ADD web web eth0 < <(conf '"chained":true,"prevResult":{"cniVersion":"1.1.0","interfaces":[{"name":"eth0","sandbox":"/x"}]}')
+    succeeds GC '' '' < <(conf '"chained":true,"cni.dev/valid-attachments":[{"containerID":"c-web","ifname":"eth0"}]')
+    inside web ip link show eth1 >/dev/null
+    succeeds GC '' '' < <(conf '"chained":true,"cni.dev/valid-attachments":[{"containerID":"c-other","ifname":"eth0"}]')
+    refute inside web ip link show eth1
+}
+
+@test "CHECK finds a master that is gone" {
+    fields=()
+    plain web auto
+    version=1.0.0
+    sandbox web
+    succeeds ADD web web < <(conf)
+    error_of CHECK web web < <(conf "\"prevResult\":$output" | sed 's/"master":""/"master":"ens0p9"/') >error
+    assert_contains '102 failed to lookup iface "ens0p9"' error
+    succeeds DEL web web < <(conf)
+}
+
 @test "100 rounds leave links, addresses and files as they were" {
     fields=()
     plain web auto

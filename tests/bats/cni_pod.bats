@@ -119,6 +119,17 @@ says() {
     says '^passes 1 '
 }
 
+@test "a static pod: the runtime calls it by another UID than the server's object has" {
+    controller
+    subnet "s-$BATS_TEST_NUMBER" 10.13.0.0/24
+    pod web auto "s-$BATS_TEST_NUMBER"
+    kubectl annotate pod -n "$ns" web kubernetes.io/config.mirror=0123456789abcdef >/dev/null
+    ask web 0123456789abcdef alone
+    says "^ours $uid eth0 $BATS_TEST_NUMBER 10.13.0."
+    ask web 0123456789abcdee alone 1000
+    says '^error -11 .*belongs to another pod'
+}
+
 @test "it waits for a controller that comes later, and is told within a moment" {
     subnet "s-$BATS_TEST_NUMBER" 10.3.0.0/24
     pod web auto "s-$BATS_TEST_NUMBER"
