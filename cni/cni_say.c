@@ -43,10 +43,11 @@ void cni_say_init(void)
     bool has_stdout = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 
     (void)sigaction(SIGPIPE, &ignore, NULL);
-    /* What the runtime has closed must not become a socket that somebody logs to. */
+    /* What the runtime has closed must not become a socket that somebody logs to; reading from it
+     * still fails. */
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0)
-            (void)open("/dev/null", O_RDWR);
+            (void)open("/dev/null", O_WRONLY);
     if (has_stdout)
         out_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     if (out_fd >= 0)
