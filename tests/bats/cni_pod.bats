@@ -60,10 +60,10 @@ spec: {master: eth0, vlan: $BATS_TEST_NUMBER, cidr: "$2"}
 YAML
 }
 
-# pod NAME [IP SUBNET]: $uid is the new pod's.
+# pod NAME [IP SUBNET]: $uid is the new pod's. With $mirror it stands for a static pod of that UID.
 pod() {
     local annotations=''
-    [ $# -lt 3 ] || annotations="{macvlan.pandaria.cattle.io/ip: \"$2\", macvlan.pandaria.cattle.io/subnet: $3}"
+    [ $# -lt 3 ] || annotations="{macvlan.pandaria.cattle.io/ip: \"$2\", macvlan.pandaria.cattle.io/subnet: $3${mirror:+, kubernetes.io/config.mirror: $mirror}}"
     kubectl create -f - >/dev/null <<YAML
 apiVersion: v1
 kind: Pod
@@ -122,8 +122,7 @@ says() {
 @test "a static pod: the runtime calls it by another UID than the server's object has" {
     controller
     subnet "s-$BATS_TEST_NUMBER" 10.13.0.0/24
-    pod web auto "s-$BATS_TEST_NUMBER"
-    kubectl annotate pod -n "$ns" web kubernetes.io/config.mirror=0123456789abcdef >/dev/null
+    mirror=0123456789abcdef pod web auto "s-$BATS_TEST_NUMBER"
     ask web 0123456789abcdef alone
     says "^ours $uid eth0 $BATS_TEST_NUMBER 10.13.0."
     ask web 0123456789abcdee alone 1000
