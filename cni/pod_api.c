@@ -87,7 +87,7 @@ int pod_api_new(const struct pod_api_options *options, struct pod_api **out, str
     struct pod_api *api = xcalloc(1, sizeof(*api));
     int r;
 
-    http_global_init();
+    http_global_init_short();
     api->options = *options;
     api->path = xstrdup(options->kubeconfig);
     api->base = event_base_new();

@@ -6,6 +6,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,20 @@ void http_global_init(void)
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         abort();
     http_find_system_ca();
+}
+
+void http_global_init_short(void)
+{
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
+                                  OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
+                              NULL);
+    /* Those of certificates' signatures are looked up by their old names. */
+    (void)EVP_add_digest(EVP_sha1());
+    (void)EVP_add_digest(EVP_sha224());
+    (void)EVP_add_digest(EVP_sha256());
+    (void)EVP_add_digest(EVP_sha384());
+    (void)EVP_add_digest(EVP_sha512());
+    http_global_init();
 }
 
 struct http *http_new(void)

@@ -25,6 +25,11 @@ struct http; /* one libcurl handle with its connections */
  * MSG_NOSIGNAL, and looks up the system's CA certificates: SSL_CERT_FILE and SSL_CERT_DIR, else
  * the places where distributions keep them. */
 void http_global_init(void);
+/* The same for a program that makes one short call: leaves out of OpenSSL's start and end what such
+ * a one has no use for, which is a sixth of the work of a call: ciphers and digests by their old
+ * names (encrypted keys have those, and certificates signed with other digests than SHA-1 and
+ * SHA-2), and the freeing of what the end frees anyway. */
+void http_global_init_short(void);
 
 struct http *http_new(void);
 void http_free(struct http *h); /* NULL is fine */
