@@ -2,6 +2,7 @@
 #include "cni_call.h"
 #include "pod_api.h"
 #include "pod_kubeconfig.h"
+#include "pod_session.h"
 
 #include "json.h"
 #include "kube/kube_loop.h"
@@ -22,6 +23,7 @@ static int ask(const struct cni_call *call, struct err **e)
     if (r < 0)
         return r;
     options.kubeconfig = path;
+    options.sessions = POD_SESSIONS;
     r = pod_api_new(&options, &api, e);
     if (r == 0)
         r = pod_api_get(api, "/apis/macvlan.cluster.cattle.io/v1", &answer, e);

@@ -3,12 +3,14 @@
 
 #include "buf.h"
 #include "http.h"
+#include "http_session.h"
 #include "json.h"
 #include "kube/kube_config.h"
 #include "kube/kube_io.h"
 #include "kube/kube_loop.h"
 #include "kube/kube_stream.h"
 #include "mem.h"
+#include "pod_session.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -31,6 +33,7 @@ struct pod_api {
     struct event_base *base;
     struct kube_config *config;
     struct kube_io *io;
+    struct http_session *session;
     bool has_reloaded, was_answered;
     unsigned n_requests;
     int64_t failing_since_ms; /* 0: the last request was answered */
@@ -54,6 +57,13 @@ static void free_config(struct kube_config *config)
     free(config);
 }
 
+static void close_connection(struct pod_api *api)
+{
+    kube_io_free(api->io);
+    http_session_free(api->session);
+    free_config(api->config);
+}
+
 /* What was there stays when the file cannot be used. */
 static int connect_anew(struct pod_api *api, struct err **e)
 {
@@ -61,6 +71,7 @@ static int connect_anew(struct pod_api *api, struct err **e)
     struct kube_io_options options = {.config = config,
                                       .user_agent = USER_AGENT,
                                       .max_requests = 1};
+    struct http_session *session = NULL;
     struct kube_io *io = NULL;
     auto_err struct err *why = NULL;
     int r = kube_config_load(api->path, NULL, config, &why);
@@ -70,13 +81,16 @@ static int connect_anew(struct pod_api *api, struct err **e)
     if (r < 0)
         r = err_set(e, r == -EINVAL ? r : -EAGAIN, "kubeconfig: %s", why->msg);
     else
+        options.session = session = pod_session_new(api->options.sessions, api->path, config);
+    if (r == 0)
         r = kube_io_new(api->base, &options, &io, e);
     if (r < 0) {
+        http_session_free(session);
         free_config(config);
         return r;
     }
-    kube_io_free(api->io);
-    free_config(api->config);
+    close_connection(api);
+    api->session = session;
     api->io = io;
     api->config = config;
     return 0;
@@ -109,8 +123,7 @@ void pod_api_free(struct pod_api *api)
 {
     if (!api)
         return;
-    kube_io_free(api->io);
-    free_config(api->config);
+    close_connection(api);
     event_base_free(api->base);
     free(api->path);
     free(api);

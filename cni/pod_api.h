@@ -13,6 +13,7 @@ struct pod_api;
 
 struct pod_api_options {
     const char *kubeconfig; /* its path */
+    const char *sessions;   /* folder for TLS sessions; NULL: none */
     int64_t until_ms;       /* on the clock of kube_now_ms */
     int request_ms;         /* most for one answer; 0: 10 s */
     /* For how long failures are repeated while the server has never answered; then it is until

@@ -10,6 +10,7 @@
 #include "pod_api.h"
 #include "pod_cause.h"
 #include "pod_kubeconfig.h"
+#include "pod_session.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -197,6 +198,7 @@ int pod_ask(const struct pod_query *q, struct pod_answer *out, struct err **e)
     struct pod_api_options options = {.until_ms = kube_now_ms() + q->timeout_ms,
                                       .request_ms = q->request_ms,
                                       .reach_ms = q->reach_ms};
+    auto_free char *sessions = xasprintf("%s" POD_SESSIONS, q->root ? q->root : "");
     auto_free char *path = NULL;
     struct ask a = {.q = q};
     int r;
@@ -209,6 +211,7 @@ int pod_ask(const struct pod_query *q, struct pod_answer *out, struct err **e)
     if (r < 0)
         return r;
     options.kubeconfig = path;
+    options.sessions = sessions;
     r = pod_api_new(&options, &a.api, e);
     cni_log_step("kubeconfig '%s' read", path);
     if (r == 0)

@@ -41,7 +41,8 @@ struct http_tls {
     const char *key_file;
     const struct buf *cert_pem; /* the same in memory, with key_pem; or NULL */
     const struct buf *key_pem;
-    bool insecure; /* no verification of the peer */
+    bool insecure;                /* no verification of the peer */
+    struct http_session *session; /* of an earlier program (http_session.h), or NULL */
 };
 
 /* Appends the PEM text of the system's CA certificates, for a set of those and others; appends

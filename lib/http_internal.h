@@ -38,6 +38,9 @@ int http_transfer_end(struct http_transfer *t, CURLcode code, struct err **e);
 struct curl_slist *http_set_connection(struct http *h, const struct http_request *req);
 /* CA and client certificate options. */
 void http_set_tls(CURL *curl, const struct http_tls *tls);
+struct http_session;
+/* For the next connection of the handle. True: `ca` is read by the session where it is needed. */
+bool http_session_use(CURL *curl, struct http_session *s, const struct buf *ca);
 /* The file with the system's CA certificates, or NULL; set by http_find_system_ca. */
 const char *http_system_ca_file(void);
 void http_find_system_ca(void);

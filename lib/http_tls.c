@@ -51,7 +51,9 @@ static struct curl_blob blob_of(const struct buf *bytes)
 
 static void set_trust(CURL *curl, const struct http_tls *tls)
 {
-    if (tls->ca_pem) {
+    if (tls->session && http_session_use(curl, tls->session, tls->ca_pem)) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, NULL);
+    } else if (tls->ca_pem) {
         struct curl_blob blob = blob_of(tls->ca_pem);
 
         (void)curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);

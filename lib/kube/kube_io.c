@@ -113,14 +113,22 @@ void kube_io_authorize(struct kube_io *io)
     free(io->authorization);
     io->authorization = token->len ? xasprintf("Authorization: Bearer %s", token->data) : NULL;
     io->tls = kube_config_tls(io->options.config);
+    io->tls.session = io->options.session;
+}
+
+void kube_io_refresh(struct kube_io *io)
+{
+    if (!kube_creds_refresh(io->options.config))
+        return;
+    io->options.session = NULL;
+    kube_io_authorize(io);
 }
 
 static void on_reload(void *arg)
 {
     struct kube_io *io = arg;
 
-    if (kube_creds_refresh(io->options.config))
-        kube_io_authorize(io);
+    kube_io_refresh(io);
     kube_timer_set(io->reload, io->options.reload_ms);
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct event_base;
+struct http_session;
 struct kube_io;
 struct kube_call;
 
@@ -27,7 +28,10 @@ struct kube_io_options {
     struct kube_config *config;
     const char *user_agent; /* "network-controller/0.1.0" */
     unsigned max_requests;  /* at one time; 0: 16 */
-    int reload_ms;          /* how often the files of `config` are read again; 0: 60 s */
+    /* For the first connection, of the identity of `config`; borrowed until kube_io_free; dropped
+     * when the files change. Or NULL. */
+    struct http_session *session;
+    int reload_ms; /* how often the files of `config` are read again; 0: 60 s */
     /* Each answer, for metrics; `http_status` 0: there was none. Or NULL. */
     void (*counted)(void *arg, const char *method, int http_status);
     void *arg;

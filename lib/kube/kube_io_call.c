@@ -237,8 +237,7 @@ static bool may_retry(struct kube_call *call)
     if (call->resp.status != 401 || call->has_retried || !call->io->options.config->token.file)
         return false;
     call->has_retried = true;
-    (void)kube_creds_refresh(call->io->options.config);
-    kube_io_authorize(call->io);
+    kube_io_refresh(call->io);
     return true;
 }
 

@@ -71,3 +71,5 @@ void kube_call_free(struct kube_call *call);
 void kube_io_ended(struct kube_call *call, CURLcode code);
 /* The header with the token of the configuration. */
 void kube_io_authorize(struct kube_io *io);
+/* Takes what has changed in the files of the configuration. */
+void kube_io_refresh(struct kube_io *io);

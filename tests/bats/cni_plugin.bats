@@ -253,6 +253,38 @@ check_finds() {
     succeeds DEL web web < <(conf)
 }
 
+# How the handshakes of the calls so far began.
+handshakes() {
+    grep -o 'resumed=[01]' "$T/plugin.log" | paste -sd ' '
+}
+
+@test "a call begins with the TLS session of the one before, and none does once the CA is another" {
+    fields=()
+    plain web auto
+    sandbox web
+    local own_conf
+    cp "$LAB_DIR/ca.crt" ca.crt
+    sed "s|$LAB_DIR/ca.crt|$PWD/ca.crt|" "$LAB_DIR/multus.config" >own.config
+    own_conf=$(conf | sed "s|$LAB_DIR/multus.config|$PWD/own.config|")
+    touch before
+    for _ in 1 2 3; do
+        succeeds ADD web web <<<"$own_conf"
+        succeeds DEL web web <<<"$own_conf"
+    done
+    assert_equal "$(handshakes)" 'resumed=0 resumed=1 resumed=1'
+    find /run/flatnet/tls -type f -newer before -perm 0600 | grep -q .
+    refute grep -q . <(find /run/flatnet/tls -newer before -perm /077)
+    lab_openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj '/CN=another CA' -keyout other.key -out other.crt
+    cat other.crt >>ca.crt
+    succeeds ADD web web <<<"$own_conf"
+    succeeds DEL web web <<<"$own_conf"
+    assert_equal "$(handshakes)" 'resumed=0 resumed=1 resumed=1 resumed=0'
+    cp other.crt ca.crt
+    error_of ADD web web <<<"$own_conf" >error
+    assert_contains '11 ' error
+    assert_contains 'signed by a CA that is not trusted here' error
+}
+
 @test "100 rounds leave links, addresses and files as they were" {
     fields=()
     plain web auto
