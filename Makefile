@@ -12,7 +12,6 @@ SHARE = $(DESTDIR)$(PREFIX)/share/flatnet
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
-comma := ,
 MAKEFLAGS += $(if $(filter 0,$(MAKELEVEL)),-j$(shell nproc))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
@@ -112,7 +111,7 @@ $(UNIT): TEST_LIBS := -lcmocka
 FUZZ_MAIN := $(if $(FUZZ),-fsanitize=fuzzer,$(O)/obj/tests/fuzz/replay.c.o)
 $(FUZZERS): $(filter %.o,$(FUZZ_MAIN))
 $(FUZZERS): TEST_LIBS := $(filter -%,$(FUZZ_MAIN))
-$(UNIT) $(FUZZERS) $(TOOLS): $(O)/%: $(O)/obj/%.c.o $(ARCHIVES)
+$(UNIT) $(FUZZERS) $(TOOLS): $(O)/%: $(O)/obj/%.c.o $(STATIC_OBJ) $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TEST_LIBS) $(ALL_LIBS)
 
@@ -167,8 +166,9 @@ chaos: tests need-check
 	$(Q)$(RUN_ENV) tests/lab/chaos.sh
 
 ## bench       measure against other tools; prints ratios
-bench: dist need-check
-	$(Q)$(SUB) all
+bench: need-check
+	+$(Q)MAKE='$(SUB)' scripts/dist.sh bench $(O) $(DIST)
+	$(Q)$(SUB) tests
 	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
 
 ## dist        dist/linux-amd64: static programs, the same bytes from any folder; or of ARCH=arm64

@@ -1,15 +1,15 @@
 #!/bin/bash
 # Builds the static programs of each named architecture (Debian's names) into DIST/linux-ARCH, and
 # for images an OCI layout of our own images for all of them into DIST/images; docker takes the
-# first. The same bytes come from any folder.
+# first. The same bytes come from any folder. For bench the static floors of tests/bench/cni.sh, too.
 #
-#   MAKE=... scripts/dist.sh dist|images BUILD DIST [ARCH...]      (amd64; amd64 arm64)
+#   MAKE=... scripts/dist.sh dist|images|bench BUILD DIST [ARCH...]      (amd64; for images amd64 arm64)
 set -euo pipefail
 
 what=$1 build=$2 dist=$3
 shift 3
 arches=("${@:-amd64}")
-[ $# -gt 0 ] || [ "$what" = dist ] || arches+=(arm64)
+[ $# -gt 0 ] || [ "$what" != images ] || arches+=(arm64)
 native=$(dpkg --print-architecture)
 
 tests/lab/packages.sh build dist
@@ -53,6 +53,9 @@ for arch in "${arches[@]}"; do
         mv "$made" "$dist/linux-$arch/$name"
     done
 done
+if [ "$what" = bench ]; then
+    compile "$native" "$build/static-$native"/tests/tools/cni_floor_{api,link}
+fi
 [ "$what" = images ] || exit 0
 
 tool=$build/static-$native/bin/image-layout
