@@ -80,7 +80,7 @@ int cmd_add(const struct cni_call *call, char **out_result, struct err **e)
     if (r < 0)
         return r;
     if (!answer.is_ours) {
-        cni_log_step("the pod asks for no macvlan");
+        cni_log_step("no macvlan is asked for");
         *out_result = cni_result_pass(call->conf.prev_tree, call->conf.version);
         return 0;
     }

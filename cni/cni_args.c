@@ -99,6 +99,11 @@ static int check(struct reading *r, struct err **e)
     if (r->unknown.len && !r->ignores_unknown)
         return err_set(e, -EBADR, "CNI_ARGS has keys that are not known: %s (IgnoreUnknown=1 %s)",
                        r->unknown.data, "lets them pass");
+    /* podman: the container's name, which need not be one that a pod could have. */
+    if (!r->args.pod_namespace) {
+        free(r->args.pod_name);
+        r->args.pod_name = NULL;
+    }
     if (!is_pod_word(r->args.pod_namespace) || !is_pod_word(r->args.pod_name))
         return err_set(e, -EBADR,
                        "CNI_ARGS: '%.80s' and '%.80s' are no namespace and name of a pod",

@@ -51,6 +51,17 @@ static void complete_only_interface(struct wanted *w)
     w->service_cidr = (struct ip_net){.prefix = 0};
 }
 
+/*
+ * A container that podman, nerdctl or ctr runs on the node. They take the same configuration, since
+ * it sorts first, and such a container has no annotations that could ask for an interface.
+ */
+static bool is_no_pod(const struct cni_call *call)
+{
+    const struct cni_args *args = &call->env.args;
+
+    return call->conf.is_chained && !args->pod_namespace;
+}
+
 int attach_ask(const struct cni_call *call, int timeout_ms, struct pod_answer *out, struct err **e)
 {
     const struct cni_args *args = &call->env.args;
@@ -60,8 +71,13 @@ int attach_ask(const struct cni_call *call, int timeout_ms, struct pod_answer *o
                               .uid = args->pod_uid,
                               .is_chained = call->conf.is_chained,
                               .timeout_ms = timeout_ms};
-    int r = pod_ask(&query, out, e);
+    int r;
 
+    if (is_no_pod(call)) {
+        *out = (struct pod_answer){.is_ours = false};
+        return 0;
+    }
+    r = pod_ask(&query, out, e);
     if (r < 0 || !out->is_ours)
         return r;
     override(&out->wanted, call);

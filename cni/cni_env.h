@@ -16,10 +16,12 @@ enum cni_command { CNI_NONE, CNI_ADD, CNI_DEL, CNI_CHECK, CNI_GC, CNI_STATUS, CN
 
 /* CNI_ARGS: "KEY=VALUE;KEY=VALUE". Texts are NULL where it has none. */
 struct cni_args {
-    char *pod_namespace, *pod_name; /* K8S_POD_...; names as Kubernetes has them */
-    char *pod_uid;                  /* not from multus 3.2 */
-    char *infra_id;                 /* K8S_POD_INFRA_CONTAINER_ID */
-    char *ip, *gateway;             /* lists with commas, not looked into */
+    /* K8S_POD_..., names as Kubernetes has them. Without a namespace there is no name: it is not
+     * Kubernetes that calls. */
+    char *pod_namespace, *pod_name;
+    char *pod_uid;      /* not from multus 3.2 */
+    char *infra_id;     /* K8S_POD_INFRA_CONTAINER_ID */
+    char *ip, *gateway; /* lists with commas, not looked into */
     bool has_mac;
     struct ip_mac mac;
 };

@@ -205,8 +205,8 @@ int pod_ask(const struct pod_query *q, struct pod_answer *out, struct err **e)
 
     if (!q->namespace || !q->name)
         return err_set(e, -EBADR,
-                       "CNI_ARGS does not say which pod this is for: K8S_POD_NAMESPACE "
-                       "and K8S_POD_NAME are needed");
+                       "CNI_ARGS does not say which pod of Kubernetes this is for: "
+                       "K8S_POD_NAMESPACE and K8S_POD_NAME are needed");
     r = pod_kubeconfig_find(q->kubeconfig, q->root, &path, e);
     if (r < 0)
         return r;

@@ -69,24 +69,13 @@ lab_kubelet_pause() {
         lab_docker "$1" import -c 'ENTRYPOINT ["/bin/sleep", "1000000"]' - lab/pause:1 >/dev/null
 }
 
-# A kubelet asks for negative OOM scores, which runc cannot give without CAP_SYS_RESOURCE: there, a
-# runtime that leaves them out becomes dockerd's default.
+# A kubelet asks for negative OOM scores.
 lab_kubelet_runtime() {
     local dir=$LAB_DIR/$1.docker
     if (($(sed -n 's/^CapEff:\t*/0x/p' /proc/self/status) >> 24 & 1)); then
         return 0
     fi
-    cat >"$dir/runtime" <<'SH'
-#!/bin/bash
-for ((i = 1; i < $#; i++)); do
-    file=${*:i+1:1}/config.json
-    if [ "${*:i:1}" = --bundle ] && [ -e "$file" ]; then
-        text=$(jq 'del(.process.oomScoreAdj) | del(.process.rlimits)' "$file") && printf '%s\n' "$text" >"$file"
-    fi
-done
-exec runc "$@"
-SH
-    chmod +x "$dir/runtime"
+    lab_runc "$dir/runtime"
     printf '{"runtimes": {"lab": {"path": "%s"}}, "default-runtime": "lab"}\n' "$dir/runtime" >"$dir/daemon.json"
     kill -s HUP "$(lab_pid "$1")"
     lab_wait 30 lab_kubelet_runtime_is_set "$1" || lab_fail "dockerd '$1' does not take another runtime"
