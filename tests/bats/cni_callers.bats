@@ -22,7 +22,7 @@ setup_file() {
 teardown_file() {
     lab_cleanup
     # podman's groups, which are empty now.
-    wait_until find /sys/fs/cgroup -maxdepth 3 -depth -type d -path "*/${LAB_DIR##*/}*" -delete 2>/dev/null
+    wait_until find /sys/fs/cgroup -depth -type d -path "*/${LAB_DIR##*/}*" -delete 2>/dev/null
 }
 
 setup() {
@@ -121,7 +121,7 @@ from_wire() {
 all_gone() {
     assert_equal "$(cni_on node ls /run/netns)" wire
     assert_equal "$(cni_on node iptables -t nat -S 2>/dev/null | grep -c -e '-j DNAT')" 0 "rules of portmap's"
-    assert_equal "$(cni_on node ls /var/lib/cni/results)" ''
+    assert_equal "$(cni_on node find /var/lib/cni/results -type f 2>/dev/null)" ''
 }
 
 # has_macvlan IFNAME: of $ns, as this test's pod has been given it.
@@ -216,4 +216,83 @@ has_macvlan() {
     cni_on node ctr -a "$(lab_containerd_sock c)" run --rm --cni --rootfs "$LAB_DIR/root" c2 /bin/true >"$stdout_file" 2>"$stderr_file" || status=$?
     [ "$status" -ne 0 ] || fail 'it runs'
     assert_contains 'CNI_ARGS does not say which pod of Kubernetes this is for' stderr
+}
+
+# --- what libcni does with a list ---
+
+# libcni COMMAND NETNS: as AddNetworkList, CheckNetworkList and DelNetworkList of libcni 1.1: name and
+# cniVersion go into each configuration, runtimeConfig into those that declare the capability; what a plugin
+# says is the next one's prevResult; CHECK and DEL (from 0.4.0 on) get what ADD has said at its end, which
+# is kept in `result`; DEL goes backwards and ends at the first failure, as ADD and CHECK do. CHECK leaves
+# out bridge, which looks for every address of the result on its own interface, ours too, and portmap,
+# which wants rules for an IPv6 address that no one has (1.1.1).
+libcni() {
+    local list=$net/05-flatnet.conflist i count order conf
+    count=$(jq '.plugins | length' "$list")
+    order=$(seq 0 $((count - 1)))
+    [ "$1" != DEL ] || order=$(tac <<<"$order")
+    [ "$1" != ADD ] || rm -f result
+    status=0
+    for i in $order; do
+        conf=$(jq -c --argjson i "$i" --arg command "$1" --slurpfile result <(cat result 2>/dev/null) '
+            .name as $name | .cniVersion as $version | .plugins[$i] | .name = $name | .cniVersion = $version |
+            if .capabilities.portMappings then .runtimeConfig = {portMappings: [{hostPort: 8090, containerPort: 80, protocol: "tcp"}]} else . end |
+            del(.capabilities) | if (.type == "bridge" or .type == "portmap") and $command == "CHECK" then halt else . end |
+            if $result[0] and ($command != "DEL" or ($version | startswith("0.3") | not)) then .prevResult = $result[0] else . end' "$list")
+        [ -n "$conf" ] || continue
+        cni_on node env "CNI_COMMAND=$1" "CNI_CONTAINERID=c$n" "CNI_NETNS=$2" CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin "CNI_ARGS=IgnoreUnknown=1;$args" \
+            "/opt/cni/bin/$(jq -r .type <<<"$conf")" <<<"$conf" >"$stdout_file" 2>"$stderr_file" || status=$?
+        output=$(<"$stdout_file") stderr=$(<"$stderr_file")
+        [ "$status" -eq 0 ] || return 0
+        [ "$1" != ADD ] || cp "$stdout_file" result
+    done
+}
+
+# in_version VERSION: the network of this test, from ADD to DEL.
+in_version() {
+    cni_on node ip netns add "pod$n"
+    ns=/run/netns/pod$n
+    libcni ADD "$ns"
+    assert_status 0
+    assert_equal "$(jq -r .cniVersion result)" "$1"
+    assert_equal "$(links)" 'lo eth0 eth1'
+    has_macvlan eth1
+    # All that the plugins before ours have said is there still, in its place, and ours is behind it.
+    assert_equal "$(jq -c '[.interfaces[] | .name | sub("veth.*"; "veth")]' result)" "[\"cni$n\",\"veth\",\"eth0\",\"eth1\"]"
+    assert_equal "$(jq -c '[.ips[] | [.address, .interface, .gateway]]' result)" \
+        "[[\"$(address eth0)/24\",2,\"10.88.$n.1\"],[\"10.$n.0.7/24\",3,\"10.$n.0.1\"]]"
+    assert_equal "$(jq -c '[.routes[] | [.dst, .gw]]' result)" "[[\"0.0.0.0/0\",null],[\"10.9.0.0/16\",\"10.$n.0.1\"]]"
+    assert_equal "$(jq -c '[.ips[] | .version // "none"] | unique' result)" "$([[ $1 == 1.* ]] && echo '["none"]' || echo '["4"]')"
+    if [[ $1 != 0.3* ]]; then
+        libcni CHECK "$ns"
+        assert_status 0
+        cni_on node ip -n "pod$n" addr del "10.$n.0.7/24" dev eth1
+        libcni CHECK "$ns"
+        assert_status 1
+        assert_equal "$(jq .code "$stdout_file")" 102
+    fi
+    libcni DEL "$ns"
+    assert_equal "$status $output" '0 '
+    assert_equal "$(links)" lo
+    libcni DEL "$ns"
+    assert_status 0
+    cni_on node ip netns del "pod$n"
+    libcni DEL "$ns"
+    assert_status 0
+    libcni DEL ''
+    assert_status 0
+    all_gone
+}
+
+@test "a list with bridge before ours, tuning and portmap behind it, and the other way, in each version" {
+    local version
+    pod "routes: [{dst: 10.9.0.0/16}]"
+    for version in 0.3.0 0.4.0; do
+        network "$version" "$(bridge)" "$(ours '"chained": true')" "$(tuning eth1)" "$(portmap)"
+        in_version "$version"
+    done
+    for version in 0.3.1 1.0.0; do
+        network "$version" "$(bridge)" "$(portmap)" "$(tuning eth0)" "$(ours '"chained": true')"
+        in_version "$version"
+    done
 }
