@@ -62,7 +62,7 @@ SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # the data in it, what runs in a guest too small for a sanitizer, and the slow half of addons copy,
 # whose modules have unit tests.
 PLAIN_BATS := dist.bats images_build.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats \
-	cni_kubelet.bats test_cluster.bats addons_cluster.bats addons_copy_kube.bats
+	cni_hosts.bats cni_kubelet.bats test_cluster.bats addons_cluster.bats addons_copy_kube.bats
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_BATS))), \
 	$(wildcard tests/bats/*.bats))
 

@@ -2,7 +2,8 @@
 # Real callers, and other plugins before and after ours: podman with its CNI backend, containerd's
 # `ctr run --cni`, and what libcni does with a list, with Debian's bridge, tuning and portmap.
 # timeout: 900
-# shellcheck disable=SC2154
+# Variables of helper.bash.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
 load helper
 load cni
@@ -16,7 +17,7 @@ setup_file() {
     cni_kubectl create namespace shop >/dev/null
     lab_rootfs "$LAB_DIR/root" callers
     lab_runc "$LAB_DIR/runc"
-    cni_on node sysctl -qw net.ipv4.ip_forward=1
+    cni_on node sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 }
 
 teardown_file() {
@@ -205,7 +206,7 @@ has_macvlan() {
     wait_until test -s addr
     assert_equal "$(sed 's/^[0-9]*: \([a-z0-9]*\).*/\1/' links | sort | xargs)" 'eth0 lo'
     grep -q "inet 10.88.$n\." addr
-    echo done >go
+    echo 'done' >go
     wait $! || fail "$(<"$stderr_file")"
     assert_equal "$(<"$stdout_file")" 'done'
     assert_equal "$(grep -c 'DEL done' <(grep 'container=default-c1' "$LAB_DIR/node.node/log/static-macvlan-cni.log"))" 1

@@ -3,7 +3,8 @@
 # switch's namespace a real API server, with network-controller giving the addresses.
 #   CNI_ROUNDS=1000     rounds of ADD and DEL (20)
 # timeout: 1800
-# shellcheck disable=SC2154
+# Variables of helper.bash, and what is for the guest to expand.
+# shellcheck disable=SC2016,SC2154
 
 load helper
 # shellcheck source=tests/lab/guest.bash
@@ -13,7 +14,7 @@ load cni
 API=10.200.0.1
 
 setup_file() {
-    need etcd curl jq openssl ip linux.uml mkfs.ext4 busybox tcpdump
+    need etcd curl jq openssl ip linux.uml mkfs.ext4 busybox tcpdump strace
     lab_init "$$"
     lab_switch sw
     cni_on sw ip link set lo up
@@ -157,8 +158,15 @@ have_ips() {
     wait_until have_ips 100 v300
     GUEST_SECONDS=600
     in_guest many 'printf "netns add m%s\n" {1..100} | ip -batch - && ip -o link | wc -l' || fail "$said"
-    in_guest many 'for i in {1..100}; do call ADD m$i >r$i 2>e$i & jobs+=($!); done; bad=0
-        for job in "${jobs[@]}"; do wait $job || bad=$((bad + 1)); done; echo "bad $bad"; cat e* | grep -v "ADD done" || true' || fail "$said"
+    # The first is stopped when the kernel has told it that there is no such device; it goes on when all
+    # others are through.
+    in_guest many 'plugin="strace -f -qqq -e trace=sendmsg -e inject=sendmsg:signal=STOP:when=2 -o /run/trace $plugin" \
+            call ADD m1 >r1 2>e1 & first=$!
+        until grep -q "stopped by SIGSTOP" /run/trace; do busybox sleep 0.1; done
+        for i in {2..100}; do call ADD m$i >r$i 2>e$i & jobs+=($!); done
+        bad=0; for job in "${jobs[@]}"; do wait $job || bad=$((bad + 1)); done
+        kill -s CONT "$(sed "s/ .*//; q" /run/trace)"; wait $first || bad=$((bad + 1))
+        echo "bad $bad"; cat e* | grep -v "ADD done" || true' || fail "$said"
     assert_equal "$said" $'bad 0\nstatus 0'
     (cd "$(lab_guest_share many)" && jq -r '.ips[0].address' r{1..100}) | sort -u >addresses
     assert_equal "$(wc -l <addresses)" 100 'addresses that are different'

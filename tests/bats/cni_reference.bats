@@ -2,7 +2,8 @@
 # What others expect of the plugin: the call of multus 3.2, byte for byte, and the reference plugins
 # macvlan and static, whose results and interfaces are compared with ours.
 # timeout: 900
-# shellcheck disable=SC2154
+# Variables of helper.bash.
+# shellcheck disable=SC2034,SC2154
 
 load helper
 load cni

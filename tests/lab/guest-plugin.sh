@@ -23,8 +23,8 @@ state() {
     ip -6 route show table all
     ip neigh show | sed 's/ [A-Z]*$//'
     find /run /disk/upper -xdev | sort
-    ls /proc/self/fd | wc -l
-    ps -e | wc -l
+    find /proc/self/fd -type l | wc -l
+    find /proc -maxdepth 2 -name exe -lname '/*' | wc -l
     grep -h '^sockets' /proc/net/sockstat
 }
 export -f call state
@@ -40,10 +40,10 @@ ip link set eth0 up
 ip addr add "$1/24" dev eth0
 : >ready
 until [ -e end ]; do
-    if [ -e do ]; then
-        mv do doing
+    if [ -e ./do ]; then
+        mv ./do doing
         bash doing >done.new 2>&1 && echo 'status 0' >>done.new || echo 'status 1' >>done.new
-        mv done.new done
+        mv done.new ./done
     fi
     busybox sleep 0.1
 done
