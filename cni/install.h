@@ -13,12 +13,16 @@
 #define INSTALL_CONFLIST "05-flatnet.conflist"
 #define INSTALL_KUBECONFIG "flatnet.d/flatnet.kubeconfig" /* below the folder of configurations */
 
+#define INSTALL_ALSO_MAX 8
+
 struct install_options {
     const char *conf_dir, *bin_dir; /* as this process sees them */
     const char *service_account;    /* folder; NULL: where Kubernetes mounts it */
     const char *run_dir;            /* what it shares with the plugin: "/run/flatnet" */
     const char *listen;
     bool is_chained;
+    const char *also[INSTALL_ALSO_MAX]; /* uninstall: files below conf_dir that go too */
+    bool stays;                         /* uninstall: then waits for SIGTERM */
 };
 
 /* --- install_files.c --- */
@@ -32,7 +36,8 @@ int install_kubeconfig(const struct install_options *o, struct err **e);
 /* Writes the configuration of chained mode; 1 and 0 as above. -ENOENT: there is none that ours
  * could be chained to. -EBADMSG: that one cannot be used; ours stays as it is. */
 int install_conflist(const struct install_options *o, struct err **e);
-/* Removes what the two above have written. */
+/* Removes what the two above have written, and the files of o->also with the folders that they leave
+ * empty. */
 int install_remove(const struct install_options *o, struct err **e);
 
 /* --- install_conflist.c, pure --- */

@@ -282,16 +282,26 @@ static int remove_one(const char *path, struct err **e)
     return err_set(e, -errno, "cannot remove '%s': %s", path, strerror(errno));
 }
 
+static int remove_below(const struct install_options *o, const char *name, struct err **e)
+{
+    auto_free char *path = xasprintf("%s/%s", o->conf_dir, name);
+    int r = remove_one(path, e);
+    char *slash = strrchr(path, '/');
+
+    if (r == 0 && strchr(name, '/')) {
+        *slash = '\0';
+        (void)rmdir(path);
+    }
+    return r;
+}
+
 int install_remove(const struct install_options *o, struct err **e)
 {
-    auto_free char *conflist = xasprintf("%s/" INSTALL_CONFLIST, o->conf_dir);
-    auto_free char *kubeconfig = xasprintf("%s/" INSTALL_KUBECONFIG, o->conf_dir);
-    auto_free char *folder = xasprintf("%s/flatnet.d", o->conf_dir);
-    int r = remove_one(conflist, e);
+    int r = remove_below(o, INSTALL_CONFLIST, e);
 
     if (r == 0)
-        r = remove_one(kubeconfig, e);
-    if (r == 0)
-        (void)rmdir(folder);
+        r = remove_below(o, INSTALL_KUBECONFIG, e);
+    for (size_t i = 0; i < INSTALL_ALSO_MAX && o->also[i] && r == 0; i++)
+        r = remove_below(o, o->also[i], e);
     return r;
 }

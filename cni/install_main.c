@@ -1,15 +1,17 @@
 /* Options of `static-macvlan-cni install` and `uninstall`. */
 #include "install.h"
 
+#include "fs.h"
 #include "log.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char usage[] =
     "usage: static-macvlan-cni install [OPTION]...\n"
-    "       static-macvlan-cni uninstall [--conf-dir DIR]\n"
+    "       static-macvlan-cni uninstall [--conf-dir DIR] [--also FILE]... [--stay]\n"
     "\n"
     "install keeps on this node what the plugin needs, until it is stopped: the executables, "
     "their\n"
@@ -23,11 +25,13 @@ static const char usage[] =
     "  --service-account DIR      token and CA; default: where Kubernetes mounts them\n"
     "  --run-dir DIR              locks that the plugin takes too; default: /run/flatnet\n"
     "  --listen [ADDRESS]:PORT    health and metrics; default: :9479\n"
+    "  --also FILE                uninstall: a file of DIR that goes too; up to 8\n"
+    "  --stay                     uninstall: do nothing more, until SIGTERM\n"
     "  --logging-format text|json default: text\n"
     "  --version\n"
     "  --help\n";
 
-enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, FORMAT, VERSION, HELP };
+enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, ALSO, STAY, FORMAT, VERSION, HELP };
 
 static const struct option table[] = {
     {"mode", required_argument, NULL, MODE},
@@ -36,6 +40,8 @@ static const struct option table[] = {
     {"service-account", required_argument, NULL, ACCOUNT},
     {"run-dir", required_argument, NULL, RUN_DIR},
     {"listen", required_argument, NULL, LISTEN},
+    {"also", required_argument, NULL, ALSO},
+    {"stay", no_argument, NULL, STAY},
     {"logging-format", required_argument, NULL, FORMAT},
     {"version", no_argument, NULL, VERSION},
     {"help", no_argument, NULL, HELP},
@@ -63,6 +69,23 @@ static int set_format(void)
     return r;
 }
 
+static int add_file(struct install_options *o)
+{
+    size_t n = 0;
+
+    while (n < INSTALL_ALSO_MAX && o->also[n])
+        n++;
+    if (n == INSTALL_ALSO_MAX || !fs_path_is_plain(optarg)) {
+        fprintf(stderr,
+                "static-macvlan-cni: --also takes up to %d files, each by its path below "
+                "the folder, not '%s'\n",
+                INSTALL_ALSO_MAX, optarg);
+        return -1;
+    }
+    o->also[n] = optarg;
+    return 0;
+}
+
 static int set_option(struct install_options *o, int option)
 {
     switch (option) {
@@ -83,11 +106,36 @@ static int set_option(struct install_options *o, int option)
     case LISTEN:
         o->listen = optarg;
         return 0;
+    case ALSO:
+        return add_file(o);
+    case STAY:
+        o->stays = true;
+        return 0;
     case FORMAT:
         return set_format();
     default:
         return -1;
     }
+}
+
+/* The first process of a container gets no signal that it does not wait for. */
+static int uninstall(const struct install_options *o)
+{
+    auto_err struct err *e = NULL;
+    int r, number;
+    sigset_t ends;
+
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    if (o->stays)
+        (void)sigprocmask(SIG_BLOCK, &ends, NULL);
+    r = install_remove(o, &e);
+    if (r < 0)
+        log_error("%s", err_text(e));
+    else if (o->stays)
+        (void)sigwait(&ends, &number);
+    return r < 0 ? err_exit_status(r) : EXIT_OK;
 }
 
 int install_main(int argc, char **argv)
@@ -96,8 +144,7 @@ int install_main(int argc, char **argv)
                                 .bin_dir = "/opt/cni/bin",
                                 .run_dir = "/run/flatnet",
                                 .listen = ":9479"};
-    auto_err struct err *e = NULL;
-    int option, r;
+    int option;
 
     while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
         if (option == HELP || option == VERSION) {
@@ -114,8 +161,5 @@ int install_main(int argc, char **argv)
     }
     if (!strcmp(argv[0], "install"))
         return install_run(&o);
-    r = install_remove(&o, &e);
-    if (r < 0)
-        log_error("%s", err_text(e));
-    return r < 0 ? err_exit_status(r) : EXIT_OK;
+    return uninstall(&o);
 }

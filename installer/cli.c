@@ -148,6 +148,9 @@ static int store(const struct cli_option *option, const char *value, struct err 
     case CLI_STRING:
         *(const char **)option->dest = value;
         return 0;
+    case CLI_CHOICE:
+        *(const char **)option->dest = value ? value : "";
+        return 0;
     case CLI_LIST:
         list_add(option->dest, value);
         return 0;
@@ -163,7 +166,7 @@ static int store(const struct cli_option *option, const char *value, struct err 
 
 static bool takes_value(const struct cli_option *option)
 {
-    return option->kind != CLI_FLAG && option->kind != CLI_TRI;
+    return option->kind != CLI_FLAG && option->kind != CLI_TRI && option->kind != CLI_CHOICE;
 }
 
 /* One "--name", "--name=value" or "--name value"; *i moves over a value of its own. */
@@ -214,7 +217,8 @@ static void print_options(const struct cli_option *options)
         const struct cli_option *o = &options[i];
         auto_free char *left =
             xasprintf("%s%c%s --%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
-                      o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+                      o->letter ? "," : " ", o->name, o->arg && o->kind != CLI_CHOICE ? " " : "",
+                      o->arg ? o->arg : "");
         if (strlen(left) > 30)
             (void)printf("  %s\n  %-30s  %s\n", left, "", o->help);
         else

@@ -14,6 +14,7 @@ enum cli_kind {
     CLI_LIST,   /* dest: struct cli_list *, appended to */
     CLI_INT,    /* dest: int *, decimal, at least 0 */
     CLI_TRI,    /* dest: bool *, "--x", "--x=true", "--x=false" */
+    CLI_CHOICE, /* dest: const char **, "--x" ("") or "--x=WORD"; arg begins with "[=" */
 };
 
 struct cli_list {
@@ -100,3 +101,6 @@ int cmd_agent_serve(int argc, char **argv);
 int cmd_agent_probe(int argc, char **argv);
 int cmd_registry_login(int argc, char **argv);
 int cmd_registry_logout(int argc, char **argv);
+int cmd_deploy(int argc, char **argv);
+int cmd_undeploy(int argc, char **argv);
+int cmd_status(int argc, char **argv);

@@ -10,7 +10,7 @@
 
 static const struct {
     const char *group;
-    const char *name;
+    const char *name; /* NULL: the verb is one word */
     int (*run)(int argc, char **argv);
     const char *summary; /* NULL: for flatnet itself, and not shown */
 } verbs[] = {
@@ -39,6 +39,9 @@ static const struct {
     {"agent", "probe", cmd_agent_probe, NULL},
     {"registry", "login", cmd_registry_login, "check and store credentials for a registry"},
     {"registry", "logout", cmd_registry_logout, "forget the credentials for a registry"},
+    {"deploy", NULL, cmd_deploy, "bring the addons into a cluster that is there"},
+    {"undeploy", NULL, cmd_undeploy, "take out of a cluster what deploy put in"},
+    {"status", NULL, cmd_status, "show what is deployed, and whether it works"},
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -46,7 +49,8 @@ static void print_verbs(FILE *to, const char *only_group)
 {
     for (size_t i = 0; i < N_VERBS; i++)
         if (verbs[i].summary && (!only_group || !strcmp(only_group, verbs[i].group)))
-            (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group, verbs[i].name, verbs[i].summary);
+            (void)fprintf(to, "  %-9s %-8s  %s\n", verbs[i].group,
+                          verbs[i].name ? verbs[i].name : "", verbs[i].summary);
 }
 
 static void print_usage(FILE *to)
@@ -93,6 +97,8 @@ static int run_group(int argc, char **argv)
     for (size_t i = 0; i < N_VERBS; i++) {
         if (strcmp(verbs[i].group, group))
             continue;
+        if (!verbs[i].name)
+            return verbs[i].run(argc - 1, argv + 1);
         known = true;
         if (argc > 2 && !strcmp(verbs[i].name, argv[2]))
             return verbs[i].run(argc - 2, argv + 2);

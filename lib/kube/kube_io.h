@@ -77,6 +77,7 @@ struct kube_request {
  *   -ENOENT        404                        -EKEYREJECTED  401, 403
  *   -EEXIST        409 AlreadyExists          -EAGAIN        409 otherwise: somebody was faster
  *   -ESTALE        410, the version is gone   -EBUSY         429, 503: see retry_after_ms
+ *   -ENOTSUP       415: no such kind of patch there
  *   -EREMOTEIO     any other refusal          -EPROTO        no HTTP, or no JSON
  *   -ETIMEDOUT     no answer in timeout_ms, or 504: it may have been done all the same
  *   -EHOSTUNREACH  not connected, or broken on the way (then it may have been done, too)

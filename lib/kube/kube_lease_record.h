@@ -1,5 +1,6 @@
 #pragma once
-/* The record of an election inside the object that carries it: pure. For kube_lease.c only. */
+/* The record of an election inside the object that carries it: pure. For kube_lease.c, and for who
+ * only looks. */
 #include "kube_lease.h"
 
 #include <cjson/cJSON.h>

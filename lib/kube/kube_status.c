@@ -20,6 +20,8 @@ int kube_status_number(int http_status, const char *reason)
         return reason && !strcmp(reason, "AlreadyExists") ? -EEXIST : -EAGAIN;
     case 410:
         return -ESTALE;
+    case 415:
+        return -ENOTSUP;
     case 429:
     case 503:
         return -EBUSY;

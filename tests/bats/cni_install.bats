@@ -110,6 +110,19 @@ has_plugins() {
     test -x bin/static-macvlan-cni
 }
 
+@test "uninstall takes what else is named, never outside of the folder, and stays until it is told to end" {
+    mkdir -p conf/multus.d
+    touch conf/70-multus.conf conf/multus.d/multus.kubeconfig conf/99-other.conf other
+    refute "$PLUGIN" uninstall --conf-dir "$T/conf" --also ../other
+    test -e other
+    lab_spawn uninstall "$PLUGIN" uninstall --conf-dir "$T/conf" --also 70-multus.conf --also multus.d/multus.kubeconfig \
+        --also 00-multus.conf --stay
+    lab_wait 20 refute test -e conf/multus.d
+    assert_no_leftovers conf 99-other.conf
+    kill -0 "$(lab_pid uninstall)"
+    lab_stop uninstall
+}
+
 @test "killed at any moment, it leaves what the next one finishes" {
     local i
     printf '{"name": "n", "type": "bridge"}' >conf/10.conf

@@ -182,3 +182,13 @@ lab_kube_controllers() {
         --allocate-node-cidrs --cluster-cidr 10.42.0.0/16 --service-cluster-ip-range 10.43.0.0/16 ${LAB_CONTROLLERS_ARGS:-}
     lab_ready "$name-controllers" 120 lab_kubectl "$name" get serviceaccount default -n kube-system
 }
+
+# lab_kube_pods NAME: say about pods what scheduler and kubelets would (pod-status.py). Faults are in
+# $LAB_DIR/NAME.faults.
+lab_kube_pods() {
+    local name=$1
+    printf '{}\n' >"$LAB_DIR/$name.faults"
+    lab_spawn "$name-pods" "$LAB_HOME/pod-status.py" --server "$(lab_kube_url "$name")" --ca "$LAB_DIR/ca.crt" \
+        --token "$(cut -d , -f 1 "$LAB_DIR/$name.kube/tokens.csv")" --faults "$LAB_DIR/$name.faults"
+    lab_ready "$name-pods" 30 grep -q ready "$LAB_DIR/$name-pods.log"
+}
