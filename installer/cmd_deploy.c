@@ -133,14 +133,8 @@ static int render(struct deployment *d, struct err **e)
     return r;
 }
 
-/* The pod network is never taken away by the way. */
-static bool is_flannel(const struct deploy_name *n)
-{
-    return !strcmp(n->name, "flannel") || !strncmp(n->name, "kube-flannel", 12);
-}
-
 /* What a rendering of another mode or set has brought, and this one has not. CRDs stay: with them
- * all that people have made would go. */
+ * all that people have made would go; and the pod network is never taken away by the way. */
 static void plan_deletions(struct deployment *d)
 {
     for (size_t i = 0; i < d->site.n_obsolete; i++)
@@ -149,22 +143,13 @@ static void plan_deletions(struct deployment *d)
     for (size_t i = 0; i < d->inventory.n_names; i++) {
         const struct deploy_name *n = &d->inventory.names[i];
 
-        if (!deploy_plan_find(&d->plan, n) && !is_flannel(n) &&
+        if (!deploy_plan_find(&d->plan, n) && !deploy_is_flannel(n) &&
             strcmp(n->kind->kind, "CustomResourceDefinition") != 0)
             deploy_plan_add_deletion(&d->plan, n, "not in these addons");
     }
 }
 
 /* --- what stands against it --- */
-
-char *deploy_rke_text(const struct deploy_site *site)
-{
-    return xasprintf("the addons of this cluster came through RKE (ConfigMap "
-                     "'kube-system/%s'): whenever it updates the cluster, its job "
-                     "'%s-deploy-job' puts its file back. Renew the file that it reads instead: "
-                     "'flatnet addons render' with the same options, then 'flatnet addons copy'",
-                     site->rke_config, site->rke_config);
-}
 
 /* -EPERM: the user has to decide. */
 static int check_site(const struct deployment *d, struct err **e)

@@ -15,13 +15,15 @@
 
 static struct {
     struct cluster_options cluster;
-    bool purges, is_dry, yes, force;
+    bool purges, skips_flannel, is_dry, yes, force;
     int timeout_s;
 } options = {.timeout_s = DEPLOY_TIMEOUT_S};
 
 static const struct cli_option option_table[] = {
     {"purge", 0, CLI_FLAG, NULL, &options.purges,
      "custom resources and their definitions go too: all subnets and addresses"},
+    {"skip-flannel", 0, CLI_FLAG, NULL, &options.skips_flannel,
+     "the pod network stays; others may need it"},
     CLUSTER_OPTIONS(options.cluster),
     {"dry-run", 'n', CLI_FLAG, NULL, &options.is_dry, "list what would go; change nothing"},
     {"yes", 'y', CLI_FLAG, NULL, &options.yes, "do not ask"},
@@ -79,7 +81,7 @@ static bool is_crd(const struct deploy_name *n)
 static bool stays(const struct removal *u, const struct deploy_name *n)
 {
     if (!is_crd(n))
-        return false;
+        return options.skips_flannel && deploy_is_flannel(n);
     return !options.purges ||
            (strstr(n->name, "k8s.cni.cncf.io") &&
             (size_t)cJSON_GetArraySize(u->resources.networks) > u->resources.n_own_networks);
@@ -156,6 +158,14 @@ static int check(const struct removal *u, struct err **e)
     if (text)
         log_warn("%s", text);
     return 0;
+}
+
+static bool takes_network(const struct removal *u)
+{
+    for (size_t i = 0; i < u->plan.n_items; i++)
+        if (u->plan.items[i].live && !strcmp(u->plan.items[i].name.name, "kube-flannel-ds"))
+            return true;
+    return false;
 }
 
 static int confirm(const struct removal *u, struct err **e)
@@ -242,6 +252,25 @@ static int delete_item(struct removal *u, struct deploy_item *item, struct err *
     return r;
 }
 
+/* What stays of the pod network is the cluster's own from now on. */
+static int give_away(const struct removal *u, struct err **e)
+{
+    auto_json cJSON *patch = cJSON_CreateObject();
+    cJSON *labels = cJSON_AddObjectToObject(cJSON_AddObjectToObject(patch, "metadata"), "labels");
+    int r = 0;
+
+    (void)cJSON_AddNullToObject(labels, DEPLOY_PART_KEY);
+    (void)cJSON_AddNullToObject(labels, DEPLOY_MANAGER_KEY);
+    for (size_t i = 0; i < u->inventory.n_names && r == 0; i++) {
+        const struct deploy_name *n = &u->inventory.names[i];
+
+        if (stays(u, n) && !is_crd(n))
+            r = deploy_patch(&u->server, n, patch, KUBE_MERGE_PATCH, e);
+        r = r == -ENOENT ? 0 : r;
+    }
+    return r;
+}
+
 /* The nodes are cleaned when no DaemonSet is left that would write their configuration again. */
 static int carry_out(struct removal *u, struct err **e)
 {
@@ -263,6 +292,8 @@ static int carry_out(struct removal *u, struct err **e)
         r = clean_nodes(u, e);
     if (r == 0)
         r = deploy_leftovers_delete(&u->server, e);
+    if (r == 0)
+        r = give_away(u, e);
     return r < 0 ? r : deploy_inventory_delete(&u->server, e);
 }
 
@@ -303,6 +334,9 @@ static int undeploy(struct removal *u, struct err **e)
         log_info("nothing of flatnet is deployed in '%s'", u->cluster.config.server);
         return 0;
     }
+    if (takes_network(u))
+        log_warn("flannel goes too: nodes without another pod network will not be Ready; "
+                 "'--skip-flannel' leaves it");
     r = check(u, e);
     if (r == 0 && options.is_dry) {
         for (size_t i = 0; i < u->plan.n_items; i++)

@@ -11,9 +11,6 @@
 
 #define DEPLOY_TIMEOUT_S 300
 
-/* What RKE does with a cluster whose addons it has brought, and what to do instead. To be freed. */
-char *deploy_rke_text(const struct deploy_site *site);
-
 /* One line of progress on standard output: "created    DaemonSet kube-system/x". */
 void deploy_print_item(const char *what, const struct deploy_name *n, const char *note);
 /* The same for --format json, into the array `list`. */

@@ -52,5 +52,7 @@ struct deploy_site {
 };
 
 int deploy_site_read(const struct deploy_server *s, struct deploy_site *out, struct err **e);
+/* What RKE does with a cluster whose addons it has brought, and what to do instead. To be freed. */
+char *deploy_rke_text(const struct deploy_site *site);
 void deploy_site_release(struct deploy_site *site);
 #define auto_site __attribute__((cleanup(deploy_site_release)))

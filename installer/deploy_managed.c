@@ -1,6 +1,7 @@
 /* managedFields: from kubectl to us, and comparing objects that have them. */
 #include "deploy_managed.h"
 
+#include "buf.h"
 #include "deploy_merge.h"
 #include "json.h"
 #include "mem.h"
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#define CONFLICTS_MAX (16u << 10)
 
 /* kubectl's names for itself: with --field-manager as 'apply' of its time gives it, before that by
  * the name of the program, which in RKE's image is hyperkube. What was there before anybody
@@ -110,6 +113,105 @@ cJSON *deploy_managed_begun(const char *api)
     (void)cJSON_AddObjectToObject(annotations, "f:" DEPLOY_LAST_APPLIED);
     cJSON_AddItemToArray(out, make_entry(api, fields));
     return out;
+}
+
+/* --- conflicts --- */
+
+struct walk {
+    const char *manager;
+    struct buf *out;
+};
+
+static void walk_set(const struct walk *w, const char *path, const cJSON *set, const cJSON *live,
+                     const cJSON *wanted);
+
+/* The member of a list that has all of these fields; NULL for none. */
+static const cJSON *member_of(const cJSON *list, const cJSON *keys)
+{
+    const cJSON *item, *key;
+
+    cJSON_ArrayForEach(item, list)
+    {
+        bool fits = true;
+
+        cJSON_ArrayForEach(key, keys)
+        {
+            fits = fits &&
+                   cJSON_Compare(cJSON_GetObjectItemCaseSensitive(item, key->string), key, true);
+        }
+        if (fits)
+            return item;
+    }
+    return NULL;
+}
+
+/* A set without members means the field as a whole. */
+static bool is_leaf(const cJSON *set)
+{
+    return !set->child || (!strcmp(set->child->string, ".") && !set->child->next);
+}
+
+static void walk_field(const struct walk *w, const char *path, const cJSON *set, const cJSON *live,
+                       const cJSON *wanted)
+{
+    if (!wanted)
+        return;
+    if (!is_leaf(set))
+        walk_set(w, path, set, live, wanted);
+    else if (!cJSON_IsObject(wanted) && !cJSON_Compare(live, wanted, true))
+        (void)buf_addf(w->out, "\n    %s, set by '%s'", path, w->manager);
+}
+
+static void walk_member(const struct walk *w, const char *path, const cJSON *set, const cJSON *live,
+                        const cJSON *wanted)
+{
+    const char *text = set->string + 2;
+    auto_free char *inner = xasprintf("%s[%s]", path, text);
+    auto_json cJSON *keys = NULL;
+
+    if (json_parse(text, strlen(text), &keys, NULL) < 0 || !cJSON_IsObject(keys))
+        return;
+    walk_field(w, inner, set, member_of(live, keys), member_of(wanted, keys));
+}
+
+static void walk_set(const struct walk *w, const char *path, const cJSON *set, const cJSON *live,
+                     const cJSON *wanted)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, set)
+    {
+        const char *name = item->string + 2;
+        auto_free char *inner = NULL;
+
+        if (!strncmp(item->string, "k:", 2) && cJSON_IsArray(wanted))
+            walk_member(w, path, item, live, wanted);
+        if (strncmp(item->string, "f:", 2) != 0)
+            continue;
+        inner = xasprintf("%s.%s", path, name);
+        walk_field(w, inner, item, cJSON_GetObjectItemCaseSensitive(live, name),
+                   cJSON_GetObjectItemCaseSensitive(wanted, name));
+    }
+}
+
+char *deploy_managed_conflicts(const cJSON *live, const cJSON *wanted)
+{
+    const cJSON *managed = json_get_arr(json_get_obj(live, "metadata"), "managedFields"), *entry;
+    struct buf text;
+
+    buf_init(&text, CONFLICTS_MAX);
+    cJSON_ArrayForEach(entry, managed)
+    {
+        const char *manager = json_get_str(entry, "manager");
+        struct walk w = {.manager = manager ? manager : "", .out = &text};
+
+        if (!is_taken(entry) && !is_ours(entry))
+            walk_set(&w, "", json_get_obj(entry, "fieldsV1"), live, wanted);
+    }
+    if (text.len)
+        return buf_steal(&text);
+    buf_release(&text);
+    return NULL;
 }
 
 /* What is left to compare. */

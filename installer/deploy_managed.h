@@ -19,6 +19,10 @@ bool deploy_is_client_applied(const cJSON *live);
  * nothing (its objects from before Kubernetes 1.18 have no managedFields). `api` is that of what
  * will be applied. */
 cJSON *deploy_managed_taken(const cJSON *live, const char *api);
+/* The fields that others than us and kubectl have set to something else than `wanted` has, one a
+ * line: "\n    .spec.replicas, set by 'admin'"; what a take-over would run into. To be freed; NULL
+ * for none. */
+char *deploy_managed_conflicts(const cJSON *live, const cJSON *wanted);
 /* The managedFields of an object that has none: only the annotation of kubectl is ours. */
 cJSON *deploy_managed_begun(const char *api);
 

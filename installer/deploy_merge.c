@@ -170,10 +170,39 @@ static bool is_other_strategy(const char *name, const cJSON *wanted, const cJSON
            strcmp(is, to_be) != 0;
 }
 
+/* Maps that several write to, each its own keys. */
+static bool is_shared_map(const char *name)
+{
+    static const char *const names[] = {"annotations", "labels", "data", "nodeSelector"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+/* What others have put into a field that is not wanted any more; NULL: nothing, so that it goes as
+ * a whole. */
+static cJSON *merge_rest(const char *name, const cJSON *original, const cJSON *live)
+{
+    bool is_map = cJSON_IsObject(original) && cJSON_IsObject(live) && is_shared_map(name);
+    bool is_list = cJSON_IsArray(original) && cJSON_IsArray(live);
+    auto_json cJSON *nothing = is_map ? cJSON_CreateObject() : cJSON_CreateArray();
+    cJSON *rest;
+
+    if (!is_map && !(is_list && kind_of(name, original, nothing, live)))
+        return NULL;
+    rest = merge(name, original, nothing, live);
+    if (rest->child)
+        return rest;
+    cJSON_Delete(rest);
+    return NULL;
+}
+
 static cJSON *merge_objects(const char *name, const cJSON *original, const cJSON *wanted,
                             const cJSON *live)
 {
-    cJSON *out;
+    cJSON *out, *rest;
     const cJSON *item;
 
     if (is_other_strategy(name, wanted, live))
@@ -188,6 +217,8 @@ static cJSON *merge_objects(const char *name, const cJSON *original, const cJSON
             cJSON_AddItemToObject(out, item->string, merge(item->string, was, is, item));
         else if (!was)
             cJSON_AddItemToObject(out, item->string, cJSON_Duplicate(item, true));
+        else if ((rest = merge_rest(item->string, was, item)))
+            cJSON_AddItemToObject(out, item->string, rest);
     }
     cJSON_ArrayForEach(item, wanted)
     {

@@ -9,7 +9,9 @@
  * key are merged by it: containers, initContainers, volumes, env, imagePullSecrets and webhooks by
  * name, volumeMounts by mountPath, a container's ports by containerPort and protocol, a Service's
  * by port and protocol, versions of a CRD by name. Any other list is taken as a whole, and left as
- * it is where it says all that is wanted and nothing that was applied before differs. An update
+ * it is where it says all that is wanted and nothing that was applied before differs. A list with a
+ * key, and a map of labels, annotations, data or a nodeSelector, that is not wanted any more keeps
+ * what others have put into it; any other field goes as a whole. An update
  * strategy of another type replaces the one that is there, with its parameters.
  */
 #include <cjson/cJSON.h>

@@ -108,6 +108,11 @@ void deploy_name_release(struct deploy_name *n)
     *n = (struct deploy_name){.kind = NULL};
 }
 
+bool deploy_is_flannel(const struct deploy_name *n)
+{
+    return !strcmp(n->name, "flannel") || !strncmp(n->name, "kube-flannel", 12);
+}
+
 const char *deploy_api(const struct deploy_kind *kind, int minor)
 {
     return kind->old_api && minor < 16 ? kind->old_api : kind->api;

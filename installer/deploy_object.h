@@ -45,6 +45,9 @@ struct deploy_name deploy_name_copy(const struct deploy_name *n);
 void deploy_name_release(struct deploy_name *n);
 #define auto_deploy_name __attribute__((cleanup(deploy_name_release)))
 
+/* True for what belongs to the pod network. */
+bool deploy_is_flannel(const struct deploy_name *n);
+
 /* The API of a kind in Kubernetes 1.`minor`. */
 const char *deploy_api(const struct deploy_kind *kind, int minor);
 /* "/apis/apps/v1/namespaces/kube-system/daemonsets/x"; `name` NULL: the list, `ns` NULL: of all

@@ -104,6 +104,20 @@ static cJSON *merge_item(const struct deploy_server *s, const struct deploy_item
     return s->has_apply ? merge_without_annotation(item) : merge_with_annotation(item);
 }
 
+/* What the apply behind a take-over would run into, and nothing that is only tried can show. */
+static bool has_conflict(const struct deploy_server *s, struct deploy_item *item)
+{
+    auto_free char *fields = item->is_taken_over && !s->forces_conflicts
+                                 ? deploy_managed_conflicts(item->live, item->wanted)
+                                 : NULL;
+    auto_free char *name = deploy_name_text(&item->name);
+
+    if (fields)
+        (void)err_set(&item->error, -EAGAIN, "%s: others have set fields to other values:%s", name,
+                      fields);
+    return fields != NULL;
+}
+
 /* How the server would answer; it says it in item->planned or item->error. */
 static int try_item(const struct deploy_server *s, struct deploy_item *item, struct err **e)
 {
@@ -112,6 +126,8 @@ static int try_item(const struct deploy_server *s, struct deploy_item *item, str
     int r;
 
     dry.is_dry = true;
+    if (has_conflict(s, item))
+        return 0;
     if (s->has_apply && !item->is_taken_over)
         r = deploy_apply(&dry, &item->name, item->wanted, &item->planned, &item->error);
     else if (item->live && deploy_is_same(item->live, merged))

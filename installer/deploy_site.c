@@ -64,6 +64,15 @@ static int find_rke(const struct deploy_server *s, struct deploy_site *site, str
     return r;
 }
 
+char *deploy_rke_text(const struct deploy_site *site)
+{
+    return xasprintf("the addons of this cluster came through RKE (ConfigMap "
+                     "'kube-system/%s'): whenever it updates the cluster, its job "
+                     "'%s-deploy-job' puts its file back. Renew the file that it reads instead: "
+                     "'flatnet addons render' with the same options, then 'flatnet addons copy'",
+                     site->rke_config, site->rke_config);
+}
+
 static bool is_network(const char *image)
 {
     static const char *const words[] = {"flannel", "calico",      "canal", "cilium",

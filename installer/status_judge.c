@@ -1,7 +1,6 @@
 /* What is not as it should be. */
 #include "status.h"
 
-#include "deploy.h"
 #include "json.h"
 #include "mem.h"
 

@@ -1,5 +1,6 @@
 /* YAML of any bytes as JSON, as objdiff writes JSON as YAML: what comes out reads back as the same.
  * And a merge of any three of its documents ends. */
+#include "deploy_managed.h"
 #include "deploy_merge.h"
 #include "json.h"
 #include "objdiff.h"
@@ -46,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (!cJSON_Compare(merged, again, true))
             abort();
+        free(deploy_managed_conflicts(trees[2], trees[1]));
     }
     for (size_t i = 0; i < DOCUMENTS; i++)
         cJSON_Delete(trees[i]);
