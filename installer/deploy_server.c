@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PAUSE_MS 500
+#define PAUSE_MS 200
 
 void deploy_server_init(const struct cluster *c, struct deploy_server *out)
 {

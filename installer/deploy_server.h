@@ -51,7 +51,7 @@ int deploy_delete_path(const struct deploy_server *s, const char *path, const ch
 /* --- time --- */
 
 int64_t deploy_now_ms(void); /* CLOCK_MONOTONIC */
-/* Waits half a second. -ECANCELED: interrupted. */
+/* Waits a moment. -ECANCELED: interrupted. */
 int deploy_pause(struct err **e);
 /* True for an error that may be gone at the next attempt. */
 bool deploy_is_passing(int status);

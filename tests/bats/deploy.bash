@@ -13,37 +13,38 @@ deploy_setup_file() {
     lab_kube_node "$name" n1 >/dev/null
     lab_kube_node "$name" n2 >/dev/null
     lab_kube_pods "$name"
-    lab_spawn "$name-controller" "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" --listen 127.0.0.1:0 \
-        --kubeconfig "$(lab_kube_config "$name")" --leader-elect-lease-duration 4 \
+    deploy_controller "$name"
+}
+
+# deploy_controller NAME: the one that leads, with times that a test can wait for.
+deploy_controller() {
+    lab_spawn "$1-controller" "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" --listen 127.0.0.1:0 \
+        --kubeconfig "$(lab_kube_config "$1")" --leader-elect-lease-duration 4 \
         --leader-elect-renew-deadline 3 --leader-elect-retry-period 1
 }
 
 deploy_setup() {
     common_setup
-    use k
-}
-
-# use NAME: from here on kubectl and flatnet speak to that control plane.
-use() {
-    kube=$1
-    KUBECONFIG=$(lab_kube_config "$1")
+    KUBECONFIG=$(lab_kube_config k)
     export KUBECONFIG
 }
 
+
 kubectl() {
-    lab_kubectl "$kube" "$@"
+    lab_kubectl k "$@"
 }
 
 # faults JSON: what pod-status.py does from now on.
 faults() {
-    printf '%s\n' "$1" >"$LAB_DIR/$kube.faults.new"
-    mv "$LAB_DIR/$kube.faults.new" "$LAB_DIR/$kube.faults"
+    printf '%s\n' "$1" >"$LAB_DIR/k.faults.new"
+    mv "$LAB_DIR/k.faults.new" "$LAB_DIR/k.faults"
 }
 
 # clean: nothing of flatnet is there.
 clean() {
     faults '{}'
-    "$FLATNET" undeploy --purge --force --yes --quiet >/dev/null
+    kubectl delete pod -n default --ignore-not-found --force --grace-period 0 user >/dev/null 2>&1
+    "$FLATNET" undeploy --purge --force --yes --quiet >/dev/null 2>&1
     kubectl delete configmap -n kube-system --ignore-not-found rke-user-includes-addons >/dev/null
 }
 
@@ -66,20 +67,36 @@ older() {
     kubectl apply -f older/macvlan-network.yml >/dev/null
     kubectl annotate ds -n kube-system network-cni-ds site.example/note=keep >/dev/null
     kubectl set env -n kube-system ds/network-cni-ds THEIRS=1 --field-manager admin >/dev/null
+    rolled_out
 }
 
-# subnet_and_ip POD_UID: custom resources, as a controller and people make them.
-subnet_and_ip() {
+rolled_out() {
+    kubectl rollout status -n kube-system ds/network-cni-ds --timeout 120s >/dev/null
+    kubectl rollout status -n kube-system deploy/network-controller --timeout 120s >/dev/null
+}
+
+# user: a pod with an address of the subnet s, as the controller gives it.
+user() {
     kubectl wait --for condition=established --timeout 60s crd --all >/dev/null
     kubectl create -f - >/dev/null <<YAML
 apiVersion: macvlan.cluster.cattle.io/v1
 kind: MacvlanSubnet
-metadata: {name: s, namespace: kube-system, finalizers: [macvlan.cluster.cattle.io/in-use]}
+metadata: {name: s, namespace: kube-system}
 spec: {master: eth0, vlan: 7, cidr: 10.1.0.0/24}
 ---
-apiVersion: macvlan.cluster.cattle.io/v1
-kind: MacvlanIP
-metadata: {name: p, namespace: default, finalizers: [macvlan.panda.io/ipDelayReuse]}
-spec: {subnet: s, podId: "$1", cidr: 10.1.0.2/24}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: user
+  namespace: default
+  annotations: {macvlan.pandaria.cattle.io/ip: auto, macvlan.pandaria.cattle.io/subnet: s}
+spec: {nodeName: n1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: x}]}
 YAML
+    wait_until kubectl get macvlanip -n default user >/dev/null 2>&1
+}
+
+# resources: what upgrades must not touch.
+resources() {
+    kubectl get macvlansubnets,macvlanips -A -o json |
+        jq -c '.items[] | [.metadata.name, .metadata.uid, .spec.cidr, .spec.mac, .spec.podId]'
 }

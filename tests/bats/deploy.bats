@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# flatnet deploy, undeploy and status against a real API server 1.20 and its controllers.
+# flatnet deploy and status against a real API server 1.20 and its controllers.
 # timeout: 1800
 # shellcheck disable=SC2154
 load helper
@@ -140,6 +140,7 @@ at_least() {
 @test "fields that others have set are conflicts, all named before anything is written" {
     older
     kubectl set image -n kube-system ds/network-cni-ds static-macvlan-cni=site/other:1 --field-manager admin >/dev/null
+    rolled_out
     versions >before
     run_flatnet deploy --mode chained
     assert_status 1
@@ -219,9 +220,10 @@ YAML
     sed -i '/kind: DaemonSet/,/containers:/ s/name: network-cni$/name: network-cni-old/; s/leader-elect-resource-lock=leases/leader-elect-resource-lock=configmaps/
         s/^  name: kube-flannel-ds$/  name: kube-flannel-ds-amd64/' old/macvlan-network.yml
     kubectl apply -f old/macvlan-network.yml >/dev/null
-    subnet_and_ip none
-    kubectl rollout status -n kube-system ds/network-cni-ds --timeout 60s >/dev/null
-    kubectl get macvlansubnets,macvlanips -A -o json | jq -c '.items[] | [.metadata.name, .metadata.uid, .spec]' >before
+    user
+    rolled_out
+    resources >before
+    [ "$(wc -l <before)" -eq 2 ]
     run_flatnet status --timeout 1
     assert_status 3
     assert_contains 'DaemonSet kube-system/kube-flannel-ds-amd64 of the 2019 addons is there' stderr
@@ -230,7 +232,7 @@ YAML
     assert_contains "recreated   DaemonSet kube-system/network-cni-ds ('spec.selector' differs, which never changes)"
     assert_contains 'recreated   Deployment kube-system/network-controller (the two controllers would not know'
     assert_equal "$(head -n 1 <<<"$output")" 'deleted     DaemonSet kube-system/kube-flannel-ds-amd64 (of the 2019 addons)'
-    kubectl get macvlansubnets,macvlanips -A -o json | jq -c '.items[] | [.metadata.name, .metadata.uid, .spec]' | diff before -
+    resources | diff before -
     wait_until no_pods name=network-cni-old
     run_flatnet status
     assert_status 0
@@ -252,81 +254,4 @@ no_pods() {
     kubectl get crd network-attachment-definitions.k8s.cni.cncf.io >/dev/null
     run_flatnet deploy --mode chained
     assert_equal "$(awk '{ print $1 }' <<<"$output" | sort -u)" unchanged
-}
-
-@test "undeploy: the reverse, with the nodes cleaned by the plugin's image; custom resources stay" {
-    "$FLATNET" deploy --mode multus --quiet >/dev/null
-    subnet_and_ip none
-    run_flatnet undeploy --dry-run
-    assert_status 0
-    assert_contains 'to delete   DaemonSet kube-system/kube-multus-ds'
-    assert_contains "warning: flannel goes too" stderr
-    run_flatnet undeploy </dev/null
-    assert_status 2
-    assert_contains 'nothing was changed; add --yes' stderr
-    lab_spawn watch "$(cat "$LAB_DIR/k.kube/bin")/kubectl" --kubeconfig "$KUBECONFIG" get ds -n kube-system -w -o json
-    run_flatnet undeploy --yes
-    assert_status 0
-    lab_stop watch
-    assert_equal "$(awk '{ print $2 }' <<<"$output" | uniq | head -n 3 | tr '\n' ' ')" 'Deployment DaemonSet ConfigMap '
-    assert_contains 'cleaned     DaemonSet kube-system/flatnet-cleanup'
-    assert_contains '1 MacvlanSubnet and 1 MacvlanIP stay' stderr
-    jq -e 'select(.metadata.name == "flatnet-cleanup") | .spec.template.spec.initContainers[0] | (.image | startswith("flatnet/static-macvlan-cni:"))
-        and .args == ["uninstall", "--conf-dir=/host/etc/cni/net.d", "--also=10-flannel.conflist", "--also=70-multus.conf",
-            "--also=00-multus.conf", "--also=multus.d/multus.kubeconfig"]' "$LAB_DIR/watch.log" >/dev/null
-    kubectl get macvlansubnet -n kube-system s >/dev/null
-    assert_equal "$(kubectl get ds,deploy,cm,sa -n kube-system -l app.kubernetes.io/part-of=flatnet -o name)" ''
-    assert_equal "$(kubectl get ds -n kube-system -o name)" ''
-    run_flatnet undeploy --yes
-    assert_status 0
-    assert_contains 'nothing of flatnet is deployed' stderr
-    run_flatnet status
-    assert_status 3
-    assert_contains 'flatnet is not deployed in this cluster' stderr
-}
-
-@test "undeploy: a node that does not answer is named; taken up again; with --force left behind" {
-    "$FLATNET" deploy --mode chained --quiet >/dev/null
-    kubectl get ds -n kube-system network-cni-ds -o json | jq -r '.spec.template.spec.containers[0].image' >image
-    run_flatnet undeploy --skip-flannel --yes --timeout 60 --format json
-    assert_status 0
-    assert_json '.objects | map(select(.name | contains("flannel"))) | length == 0'
-    "$FLATNET" deploy --mode chained --quiet >/dev/null
-    "$FLATNET" undeploy --yes >out 2>err &
-    wait_until grep -q 'deleted     DaemonSet kube-system/network-cni-ds' out
-    faults "{\"static-macvlan-cni\": \"ImagePullBackOff\"}"
-    kill -KILL $! || true
-    wait || true
-    run_flatnet undeploy --yes --timeout 3
-    assert_status 1
-    assert_contains "DaemonSet kube-system/flatnet-cleanup is not ready: " stderr
-    assert_contains "image '$(cat image)': ImagePullBackOff" stderr
-    run_flatnet status
-    assert_status 3
-    assert_contains 'has not come to its end' stderr
-    run_flatnet undeploy --yes --timeout 3 --force
-    assert_status 0
-    assert_equal "$(kubectl get ds,cm -n kube-system -l app.kubernetes.io/part-of=flatnet -o name)" ''
-}
-
-@test "purge refuses while pods use addresses; else nothing is left, whatever finalizers there were" {
-    local uid
-    "$FLATNET" deploy --mode chained --quiet >/dev/null
-    uid=$(kubectl get pods -n kube-system -l name=network-cni -o jsonpath='{.items[0].metadata.uid}')
-    kubectl create -n default -f - >/dev/null <<YAML
-apiVersion: v1
-kind: Pod
-metadata: {name: user}
-spec: {nodeName: n1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: x}]}
-YAML
-    uid=$(kubectl get pod -n default user -o jsonpath='{.metadata.uid}')
-    subnet_and_ip "$uid"
-    run_flatnet undeploy --purge --yes
-    assert_status 3
-    assert_contains '1 address is in use by pods' stderr
-    kubectl delete pod -n default user --force --grace-period 0 >/dev/null 2>&1
-    run_flatnet undeploy --purge --yes
-    assert_status 0
-    assert_equal "$(kubectl get crd -o name)" ''
-    assert_equal "$(kubectl get lease -n kube-system -o name | grep network-controller || true)" ''
 }

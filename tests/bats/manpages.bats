@@ -1,5 +1,6 @@
 # The manual pages say what --help says: the same verbs, and for each verb the same options with the
-# same letters and arguments. Each verb has a subsection "flatnet GROUP VERB" in flatnet-GROUP.1.
+# same letters and arguments. Each verb has a subsection "flatnet GROUP VERB" in flatnet-GROUP.1; the
+# verbs of one word are in flatnet-deploy.1.
 load helper
 
 setup() {
@@ -10,7 +11,8 @@ setup() {
 
 # verbs: "GROUP VERB" of each verb in `flatnet --help`.
 verbs() {
-    sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help | grep -E '^(addons|bundle|host|images|registry|test) '
+    sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help |
+        grep -E '^(addons|bundle|host|images|registry|test|deploy|undeploy|status) ' | sed 's/ $//'
 }
 
 # help_options TITLE: the options under that title of a help text, as "-f, --file LIST".
@@ -21,14 +23,14 @@ help_options() {
 # page_options PAGE TITLE: the same out of the list under .Ss or .Sh TITLE of a manual page.
 page_options() {
     sed -n "/^\.S[sh] $2\$/,\$p" "$1" | sed '1d; /^\.S[sh] /,$d' |
-        sed -n 's/^\.It \(Fl .*\)$/\1/p' | sed 's/Fl -/--/g; s/Fl /-/g; s/ Ns Op , Ns Ar \([A-Z]*\)/[,\1]/; s/ , /, /g; s/ Ar / /g' | sort
+        sed -n 's/^\.It \(Fl .*\)$/\1/p' | sed 's/Fl -/--/g; s/Fl /-/g; s/ Ns Op , Ns Ar \([A-Z]*\)/[,\1]/; s/ Ns Op = Ns Ar \(.*\)/[=\1]/; s/ , /, /g; s/ Ar / /g' | sort
 }
 
 @test "every verb of --help has its place in a manual page, and no other has" {
     verbs | sort >have
     [ "$(wc -l <have)" -ge 12 ]
-    sed -n 's/^\.Ss flatnet \([a-z]* [a-z]*\)$/\1/p' "$REPO_ROOT"/docs/*.1 | sort | diff have -
-    sed -n 's/^\.It Cm \([a-z]* [a-z]*\)$/\1/p' "$REPO_ROOT/docs/flatnet.1" | sort | diff have -
+    sed -n 's/^\.Ss flatnet \([a-z]*\( [a-z]*\)\?\)$/\1/p' "$REPO_ROOT"/docs/*.1 | sort | diff have -
+    sed -n 's/^\.It Cm \([a-z]*\( [a-z]*\)\?\)$/\1/p' "$REPO_ROOT/docs/flatnet.1" | sort | diff have -
 }
 
 @test "flatnet.1 has the one-line descriptions of --help" {
@@ -36,14 +38,19 @@ page_options() {
     while read -r group verb text; do
         assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
     done < <(grep -E '^  (addons|bundle|host|images|registry|test) ' help)
+    while read -r verb text; do
+        assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
+    done < <(grep -E '^  (deploy|undeploy|status) ' help)
 }
 
 @test "the options of every verb are those of its manual page" {
     local group verb page
     while read -r group verb; do
         page=$REPO_ROOT/docs/flatnet-$group.1
-        "$FLATNET" "$group" "$verb" --help | help_options options >in-help
-        page_options "$page" "flatnet $group $verb" >in-page
+        [ -n "$verb" ] || page=$REPO_ROOT/docs/flatnet-deploy.1
+        # shellcheck disable=SC2086
+        "$FLATNET" "$group" $verb --help | help_options options >in-help
+        page_options "$page" "flatnet $group${verb:+ $verb}" >in-page
         diff in-help in-page || fail "flatnet $group $verb" || return 1
         cat in-help >>all
     done < <(verbs)

@@ -106,7 +106,7 @@ def main() -> None:
     api, beat = Api(args.server, args.ca, args.token), 0.0
     print("ready", flush=True)
     while True:
-        time.sleep(0.2)
+        time.sleep(0.1)
         try:
             with open(args.faults, encoding="utf-8") as file:
                 faults = json.load(file)

@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# flatnet undeploy against a real API server 1.20 and its controllers.
+# timeout: 1200
+# shellcheck disable=SC2154
+load helper
+load deploy
+
+setup_file() {
+    need etcd curl jq openssl python3
+    lab_init "$$"
+    deploy_setup_file k
+}
+
+teardown_file() {
+    lab_cleanup
+}
+
+setup() {
+    deploy_setup
+}
+
+teardown() {
+    clean
+}
+
+@test "undeploy: the reverse, with the nodes cleaned by the plugin's image; custom resources stay" {
+    "$FLATNET" deploy --mode multus --quiet >/dev/null
+    user
+    run_flatnet undeploy --dry-run
+    assert_status 0
+    assert_contains 'to delete   DaemonSet kube-system/kube-multus-ds'
+    assert_contains "warning: flannel goes too" stderr
+    run_flatnet undeploy </dev/null
+    assert_status 2
+    assert_contains 'nothing was changed; add --yes' stderr
+    resources >before
+    lab_spawn watch "$(cat "$LAB_DIR/k.kube/bin")/kubectl" --kubeconfig "$KUBECONFIG" get ds -n kube-system -w -o json
+    run_flatnet undeploy --yes
+    assert_status 0
+    lab_stop watch
+    assert_equal "$(awk '{ print $2 }' <<<"$output" | uniq | head -n 3 | tr '\n' ' ')" 'Deployment DaemonSet ConfigMap '
+    assert_contains 'cleaned     DaemonSet kube-system/flatnet-cleanup'
+    assert_contains '1 MacvlanSubnet and 1 MacvlanIP stay' stderr
+    jq -e 'select(.metadata.name == "flatnet-cleanup") | .spec.template.spec.initContainers[0] | (.image | startswith("flatnet/static-macvlan-cni:"))
+        and .args == ["uninstall", "--conf-dir=/host/etc/cni/net.d", "--also=10-flannel.conflist", "--also=70-multus.conf",
+            "--also=00-multus.conf", "--also=multus.d/multus.kubeconfig"]' "$LAB_DIR/watch.log" >/dev/null
+    resources | diff before -
+    assert_equal "$(kubectl get ds,deploy,cm,sa -n kube-system -l app.kubernetes.io/part-of=flatnet -o name)" ''
+    assert_equal "$(kubectl get ds -n kube-system -o name)" ''
+    run_flatnet undeploy --yes
+    assert_status 0
+    assert_contains 'nothing of flatnet is deployed' stderr
+    run_flatnet status
+    assert_status 3
+    assert_contains 'flatnet is not deployed in this cluster' stderr
+}
+
+@test "undeploy: a node that does not answer is named; taken up again; with --force left behind" {
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    kubectl get ds -n kube-system network-cni-ds -o json | jq -r '.spec.template.spec.containers[0].image' >image
+    run_flatnet undeploy --skip-flannel --yes --timeout 60 --format json
+    assert_status 0
+    assert_json '.objects | map(select(.name | contains("flannel"))) | length == 0'
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    "$FLATNET" undeploy --yes >out 2>err &
+    wait_until grep -q 'deleted     DaemonSet kube-system/network-cni-ds' out
+    faults "{\"static-macvlan-cni\": \"ImagePullBackOff\"}"
+    kill -KILL $! || true
+    wait || true
+    run_flatnet undeploy --yes --timeout 3
+    assert_status 1
+    assert_contains "DaemonSet kube-system/flatnet-cleanup is not ready: " stderr
+    assert_contains "image '$(cat image)': ImagePullBackOff" stderr
+    run_flatnet status
+    assert_status 3
+    assert_contains 'has not come to its end' stderr
+    run_flatnet undeploy --yes --timeout 3 --force
+    assert_status 0
+    assert_equal "$(kubectl get ds,cm -n kube-system -l app.kubernetes.io/part-of=flatnet -o name)" ''
+}
+
+@test "purge refuses while pods use addresses; forced, nothing is left, whatever finalizers there were" {
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    user
+    kubectl get macvlansubnet -n kube-system s -o json | jq -e '.metadata.finalizers == ["macvlan.cluster.cattle.io/in-use"]' >/dev/null
+    run_flatnet undeploy --purge --yes
+    assert_status 3
+    assert_contains '1 address is in use by pods' stderr
+    kubectl get macvlanip -n default user >/dev/null
+    # The lab's own controller runs outside of the cluster, and would not go with the Deployment.
+    lab_stop k-controller KILL
+    run_flatnet undeploy --purge --yes --force
+    deploy_controller k
+    assert_status 0
+    assert_equal "$(kubectl get crd -o name)" ''
+    assert_equal "$(kubectl get lease -n kube-system -o name | grep -c network-controller || true)" 0
+}
