@@ -36,8 +36,8 @@ int install_kubeconfig(const struct install_options *o, struct err **e);
 /* Writes the configuration of chained mode; 1 and 0 as above. -ENOENT: there is none that ours
  * could be chained to. -EBADMSG: that one cannot be used; ours stays as it is. */
 int install_conflist(const struct install_options *o, struct err **e);
-/* Removes what the two above have written, and the files of o->also with the folders that they leave
- * empty. */
+/* Removes what the two above have written, and the files of o->also with the folders that they
+ * leave empty. */
 int install_remove(const struct install_options *o, struct err **e);
 
 /* --- install_conflist.c, pure --- */

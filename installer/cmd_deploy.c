@@ -4,6 +4,7 @@
 #include "addons_render.h"
 #include "cmd_addons.h"
 #include "deploy.h"
+#include "deploy_options.h"
 #include "deploy_wait.h"
 #include "json.h"
 #include "log.h"
@@ -21,7 +22,7 @@ static struct {
     struct cli_list ifaces, regexes;
     struct cluster_options cluster;
     const char *dry_run;
-    bool skips_flannel, force, forces_conflicts;
+    bool defaults, skips_flannel, force, forces_conflicts;
     int timeout_s;
 } options = {.timeout_s = DEPLOY_TIMEOUT_S};
 
@@ -29,6 +30,8 @@ static const struct cli_option option_table[] = {
     ADDONS_OPTIONS(options),
     {"skip-flannel", 0, CLI_FLAG, NULL, &options.skips_flannel,
      "the cluster has a pod network; leave it to that"},
+    {"defaults", 0, CLI_FLAG, NULL, &options.defaults,
+     "what is not given takes its default, not what the last deploy had"},
     CLUSTER_OPTIONS(options.cluster),
     {"dry-run", 0, CLI_CHOICE, "[=client|server]", &options.dry_run,
      "show what would change, as a diff; change nothing"},
@@ -49,7 +52,7 @@ static const struct cli_verb verb = {
     .text = "What 'addons render' would write for the cluster's version of Kubernetes is applied,\n"
             "in order, and each step is waited for: CRDs established, DaemonSets ready on every\n"
             "node, a controller leading. A second run changes nothing; a run that was cut off is\n"
-            "taken up by the next.",
+            "taken up by the next. Options that are not given are those of the last deploy.",
     .options = option_table,
     .max_args = 0,
 };
@@ -61,7 +64,8 @@ struct deployment {
     struct deploy_site site;
     struct deploy_inventory inventory;
     struct deploy_plan plan;
-    cJSON *report; /* with --format json: the objects */
+    struct deploy_options last; /* of the last deploy */
+    cJSON *report;              /* with --format json: the objects */
     bool is_dry, is_by_client;
 };
 
@@ -71,6 +75,7 @@ static void deployment_release(struct deployment *d)
     deploy_inventory_release(&d->inventory);
     deploy_site_release(&d->site);
     addons_settings_release(&d->settings);
+    deploy_options_release(&d->last);
     cluster_close(&d->cluster);
     cJSON_Delete(d->report);
 }
@@ -90,24 +95,52 @@ static int check_options(struct deployment *d, struct err **e)
     return 0;
 }
 
+/* For the server's version, and with what the last deploy had where nothing else is said. */
+static int find_settings(struct deployment *d, struct err **e)
+{
+    auto_free char *version = xasprintf("1.%d", d->cluster.minor);
+    struct addons_options settings = options.settings;
+    int r;
+
+    if (!options.defaults)
+        deploy_options_recall(&d->inventory, &settings, &options.skips_flannel, &d->last);
+    settings.kube_version = version;
+    r = addons_settings_parse(&settings, &d->settings, e);
+    if (r == 0 && options.skips_flannel && d->settings.mode == ADDONS_MULTUS &&
+        strcmp(d->settings.set, "current") != 0)
+        r = err_set(e, -EINVAL,
+                    "'--skip-flannel' goes with '--mode chained' or '--images current': multus 3.2 "
+                    "calls flannel itself");
+    if (r == 0)
+        deploy_options_keep(&d->inventory, &settings, &d->settings, options.skips_flannel);
+    return r;
+}
+
+static bool is_mode(const struct deployment *d, const char *mode)
+{
+    const char *is = deploy_inventory_fact(&d->inventory, "mode");
+
+    return is && !strcmp(is, mode);
+}
+
 static int open_server(struct deployment *d, struct err **e)
 {
-    auto_free char *version = NULL;
+    bool was_chained;
     int r = cluster_open(&options.cluster, &d->cluster, e);
 
     if (r < 0)
         return r;
     deploy_server_init(&d->cluster, &d->server);
     d->server.forces_conflicts = options.forces_conflicts;
-    version = xasprintf("1.%d", d->cluster.minor);
-    options.settings.kube_version = version;
-    r = addons_settings_parse(&options.settings, &d->settings, e);
-    options.settings.kube_version = NULL;
-    if (r == 0 && options.skips_flannel && d->settings.mode == ADDONS_MULTUS &&
-        strcmp(d->settings.set, "current") != 0)
-        r = err_set(e, -EINVAL,
-                    "'--skip-flannel' goes with '--mode chained' or '--images current': multus 3.2 "
-                    "calls flannel itself");
+    r = deploy_inventory_read(&d->server, true, &d->inventory, e);
+    if (r < 0)
+        return r;
+    was_chained = is_mode(d, "chained");
+    r = find_settings(d, e);
+    if (r == 0 && was_chained && d->settings.mode == ADDONS_MULTUS)
+        log_warn("from the mode chained to multus: on each node '05-flatnet.conflist' and "
+                 "'10-flannel.conflist' in /etc/cni/net.d stay, and the kubelet takes the first "
+                 "file; 'flatnet undeploy' removes them");
     return r == 0 ? deploy_server_ask(&d->server, e) : r;
 }
 
@@ -138,14 +171,17 @@ static int render(struct deployment *d, struct err **e)
 static void plan_deletions(struct deployment *d)
 {
     for (size_t i = 0; i < d->site.n_obsolete; i++)
-        deploy_plan_add_deletion(&d->plan, &d->site.obsolete[i], "of the 2019 addons")
-            ->is_obsolete = true;
+        if (!deploy_plan_find(&d->plan, &d->site.obsolete[i]))
+            deploy_plan_add_deletion(&d->plan, &d->site.obsolete[i], "of the 2019 addons")
+                ->is_obsolete = true;
     for (size_t i = 0; i < d->inventory.n_names; i++) {
         const struct deploy_name *n = &d->inventory.names[i];
 
-        if (!deploy_plan_find(&d->plan, n) && !deploy_is_flannel(n) &&
-            strcmp(n->kind->kind, "CustomResourceDefinition") != 0)
-            deploy_plan_add_deletion(&d->plan, n, "not in these addons");
+        if (deploy_plan_find(&d->plan, n) || deploy_is_flannel(n) ||
+            !strcmp(n->kind->kind, "CustomResourceDefinition"))
+            continue;
+        deploy_plan_add_deletion(&d->plan, n, "not in these addons")->is_obsolete =
+            !strcmp(n->name, DEPLOY_CLEANUP);
     }
 }
 
@@ -168,16 +204,6 @@ static int check_site(const struct deployment *d, struct err **e)
     if (text)
         log_warn("%s", text);
     return 0;
-}
-
-static void warn_of_mode(const struct deployment *d)
-{
-    const char *mode = deploy_inventory_fact(&d->inventory, "mode");
-
-    if (mode && !strcmp(mode, "chained") && d->settings.mode == ADDONS_MULTUS)
-        log_warn("from the mode chained to multus: on each node '05-flatnet.conflist' and "
-                 "'10-flannel.conflist' in /etc/cni/net.d stay, and the kubelet takes the first "
-                 "file; 'flatnet undeploy' removes them");
 }
 
 /* --- doing it --- */
@@ -235,11 +261,7 @@ static int carry_out(struct deployment *d, struct err **e)
 /* Facts of what is wanted, and all names: those that are there already, and those to come. */
 static void begin_inventory(struct deployment *d)
 {
-    auto_free char *kubernetes = xasprintf("1.%d", d->cluster.minor);
-
     deploy_inventory_set(&d->inventory, "version", FLATNET_VERSION);
-    deploy_inventory_set(&d->inventory, "imageSet", d->settings.set);
-    deploy_inventory_set(&d->inventory, "kubernetes", kubernetes);
     deploy_inventory_set(&d->inventory, "lock", NULL);
     deploy_inventory_set(&d->inventory, "cleanup", NULL);
     deploy_inventory_learn(&d->inventory, &d->plan);
@@ -338,11 +360,8 @@ static int run(struct deployment *d, struct err **e)
         r = deploy_site_read(&d->server, &d->site, e);
     if (r == 0)
         r = check_site(d, e);
-    if (r == 0)
-        r = deploy_inventory_read(&d->server, true, &d->inventory, e);
     if (r < 0)
         return r;
-    warn_of_mode(d);
     plan_deletions(d);
     d->report = cli_common.json ? cJSON_CreateArray() : NULL;
     r = deploy_plan_make(&d->server, &d->plan, d->is_by_client, e);

@@ -11,6 +11,8 @@
 
 #define DEPLOY_TIMEOUT_S 300
 
+#define DEPLOY_CLEANUP "flatnet-cleanup"
+
 /* One line of progress on standard output: "created    DaemonSet kube-system/x". */
 void deploy_print_item(const char *what, const struct deploy_name *n, const char *note);
 /* The same for --format json, into the array `list`. */

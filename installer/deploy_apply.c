@@ -119,43 +119,39 @@ static int apply(const struct deploy_server *s, struct deploy_item *item, struct
 
 static bool has_owner(const cJSON *pod, const char *uid)
 {
-    const cJSON *owners = json_get_arr(json_get_obj(pod, "metadata"), "ownerReferences"), *owner;
-    bool has_any = false;
+    const cJSON *owner;
 
-    cJSON_ArrayForEach(owner, owners)
+    cJSON_ArrayForEach(owner, json_get_arr(json_get_obj(pod, "metadata"), "ownerReferences"))
     {
         const char *is = json_get_str(owner, "uid");
 
-        has_any = true;
         if (uid && is && !strcmp(is, uid))
             return true;
     }
-    return !uid && !has_any;
+    return false;
+}
+
+static const cJSON *match_labels(const cJSON *workload)
+{
+    return json_get_obj(json_get_obj(json_get_obj(workload, "spec"), "selector"), "matchLabels");
 }
 
 /* The pods of a workload as it was: those of a DaemonSet by their owner, those of a Deployment,
- * which has ReplicaSets in between, by labels. With `orphans` those that have no owner. */
+ * which has ReplicaSets in between, by labels. */
 static int list_pods(const struct deploy_server *s, const struct deploy_name *n,
-                     const cJSON *workload, bool orphans, cJSON **out, struct err **e)
+                     const cJSON *workload, cJSON **out, struct err **e)
 {
-    const cJSON *spec = json_get_obj(workload, "spec");
-    const cJSON *labels = json_get_obj(json_get_obj(spec, "selector"), "matchLabels");
     const char *uid = json_get_str(json_get_obj(workload, "metadata"), "uid");
-    bool by_owner = orphans || !strcmp(n->kind->kind, "DaemonSet");
-    auto_free char *selector = deploy_selector_query(labels);
+    bool by_owner = !strcmp(n->kind->kind, "DaemonSet");
+    auto_free char *selector = deploy_selector_query(match_labels(workload));
     auto_free char *path = xasprintf("/api/v1/namespaces/%s/pods", n->ns);
     auto_free char *query = xasprintf("labelSelector=%s", selector);
     auto_json cJSON *all = NULL, *own = cJSON_CreateArray();
     cJSON *pod;
-    int r;
+    int r = *selector ? deploy_list(s, path, query, &all, e) : 0;
 
-    if (!labels || !labels->child) {
-        *out = take(own);
-        return 0;
-    }
-    r = deploy_list(s, path, query, &all, e);
     while (r == 0 && (pod = cJSON_DetachItemFromArray(all, 0))) {
-        if (!by_owner || has_owner(pod, orphans ? NULL : uid))
+        if (!by_owner || has_owner(pod, uid))
             cJSON_AddItemToArray(own, pod);
         else
             cJSON_Delete(pod);
@@ -172,7 +168,7 @@ static int still_there(const struct deploy_server *s, const struct deploy_name *
     int r = deploy_get(s, n, &object, e);
 
     if (r == 0 && !object && workload)
-        r = list_pods(s, n, workload, false, &pods, e);
+        r = list_pods(s, n, workload, &pods, e);
     if (r < 0)
         return r;
     if (object) {
@@ -214,37 +210,25 @@ int deploy_wait_gone(const struct deploy_server *s, const struct deploy_name *n,
     }
 }
 
-/* Pods that a DaemonSet of another selector left behind, and the new one does not adopt. */
-static int delete_orphans(const struct deploy_server *s, const struct deploy_item *item,
-                          struct err **e)
+/* Pods that the new DaemonSet selects are left for it to adopt; others go with the old one. */
+static const char *policy_of(const struct deploy_item *item)
 {
-    const cJSON *wanted =
-        json_get_obj(json_get_obj(json_get_obj(item->wanted, "spec"), "selector"), "matchLabels");
-    auto_json cJSON *pods = NULL;
-    const cJSON *pod;
-    int r = list_pods(s, &item->name, item->live, true, &pods, e);
+    const cJSON *template = json_get_obj(json_get_obj(item->live, "spec"), "template");
 
-    cJSON_ArrayForEach(pod, pods)
-    {
-        const cJSON *meta = json_get_obj(pod, "metadata");
-        auto_free char *path =
-            xasprintf("/api/v1/namespaces/%s/pods/%s", item->name.ns, json_get_str(meta, "name"));
-
-        if (r == 0 && !deploy_selects(wanted, json_get_obj(meta, "labels")))
-            r = deploy_delete_path(s, path, "Background", e);
-    }
-    return r;
+    return !strcmp(item->name.kind->kind, "DaemonSet") &&
+                   deploy_selects(match_labels(item->wanted),
+                                  json_get_obj(json_get_obj(template, "metadata"), "labels"))
+               ? "Orphan"
+               : "Background";
 }
 
 static int recreate(const struct deploy_server *s, struct deploy_item *item, int64_t deadline_ms,
                     struct err **e)
 {
-    bool is_daemonset = !strcmp(item->name.kind->kind, "DaemonSet");
     bool is_deployment = !strcmp(item->name.kind->kind, "Deployment");
     cJSON *before = item->live;
-    int r;
+    int r = deploy_delete(s, &item->name, policy_of(item), e);
 
-    r = deploy_delete(s, &item->name, is_daemonset ? "Orphan" : "Background", e);
     if (r == 0)
         r = deploy_wait_gone(s, &item->name, is_deployment ? before : NULL, deadline_ms, e);
     if (r < 0)
@@ -254,7 +238,7 @@ static int recreate(const struct deploy_server *s, struct deploy_item *item, int
     r = apply(s, item, e);
     cJSON_Delete(item->live);
     item->live = before;
-    return r == 0 && is_daemonset ? delete_orphans(s, item, e) : r;
+    return r;
 }
 
 int deploy_item_apply(const struct deploy_server *s, struct deploy_item *item, int64_t deadline_ms,

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define NAME "flatnet-cleanup"
-
 static void copy_fields(cJSON *to, const cJSON *from, const char *const *names)
 {
     for (; *names; names++)
@@ -70,7 +68,7 @@ static void add_labels(cJSON *object, bool is_set)
 {
     cJSON *labels = cJSON_AddObjectToObject(object, "labels");
 
-    json_add_str(labels, "name", NAME);
+    json_add_str(labels, "name", DEPLOY_CLEANUP);
     if (is_set)
         json_add_str(labels, DEPLOY_PART_KEY, DEPLOY_PART);
 }
@@ -87,12 +85,12 @@ cJSON *deploy_cleanup_make(const cJSON *cni, const char *const *files)
     json_add_str(out, "apiVersion", "apps/v1");
     json_add_str(out, "kind", "DaemonSet");
     meta = cJSON_AddObjectToObject(out, "metadata");
-    json_add_str(meta, "name", NAME);
+    json_add_str(meta, "name", DEPLOY_CLEANUP);
     json_add_str(meta, "namespace", DEPLOY_NS);
     add_labels(meta, true);
     spec = cJSON_AddObjectToObject(out, "spec");
     json_add_str(cJSON_AddObjectToObject(cJSON_AddObjectToObject(spec, "selector"), "matchLabels"),
-                 "name", NAME);
+                 "name", DEPLOY_CLEANUP);
     strategy = cJSON_AddObjectToObject(spec, "updateStrategy");
     json_add_str(cJSON_AddObjectToObject(strategy, "rollingUpdate"), "maxUnavailable", "100%");
     template = cJSON_AddObjectToObject(spec, "template");

@@ -115,24 +115,6 @@ static int find_labelled(const struct deploy_server *s, const struct deploy_kind
     return r;
 }
 
-int deploy_inventory_read(const struct deploy_server *s, bool by_labels,
-                          struct deploy_inventory *out, struct err **e)
-{
-    struct deploy_name config = config_name();
-    struct deploy_inventory inv = {.facts = cJSON_CreateObject()};
-    int r = deploy_get(s, &config, &inv.live, e);
-
-    if (r == 0)
-        read_config(&inv);
-    for (const struct deploy_kind *k = deploy_kinds(); by_labels && r == 0 && k->kind; k++)
-        r = find_labelled(s, k, &inv, e);
-    if (r < 0)
-        deploy_inventory_release(&inv);
-    else
-        *out = inv;
-    return r;
-}
-
 static cJSON *make_config(const struct deploy_inventory *inv)
 {
     struct deploy_name n = config_name();
@@ -249,4 +231,39 @@ void deploy_inventory_learn(struct deploy_inventory *inv, const struct deploy_pl
         if (object)
             learn_from(inv, item->name.name, object);
     }
+}
+
+/* --- reading --- */
+
+/* The mode of what came by kubectl. */
+static int learn_live(const struct deploy_server *s, struct deploy_inventory *inv, struct err **e)
+{
+    static char ns[] = DEPLOY_NS, name[] = "network-cni-ds";
+    struct deploy_name n = {.kind = deploy_kind_find("DaemonSet"), .ns = ns, .name = name};
+    auto_json cJSON *live = NULL;
+    int r = deploy_get(s, &n, &live, e);
+
+    if (live)
+        learn_from(inv, name, live);
+    return r;
+}
+
+int deploy_inventory_read(const struct deploy_server *s, bool by_labels,
+                          struct deploy_inventory *out, struct err **e)
+{
+    struct deploy_name config = config_name();
+    struct deploy_inventory inv = {.facts = cJSON_CreateObject()};
+    int r = deploy_get(s, &config, &inv.live, e);
+
+    if (r == 0)
+        read_config(&inv);
+    for (const struct deploy_kind *k = deploy_kinds(); by_labels && r == 0 && k->kind; k++)
+        r = find_labelled(s, k, &inv, e);
+    if (r == 0 && by_labels && inv.n_names && !deploy_inventory_fact(&inv, "mode"))
+        r = learn_live(s, &inv, e);
+    if (r < 0)
+        deploy_inventory_release(&inv);
+    else
+        *out = inv;
+    return r;
 }

@@ -27,7 +27,7 @@ struct deploy_item {
     cJSON *planned; /* what it would become */
     enum deploy_action action;
     bool is_taken_over; /* from kubectl, which applied it from its side */
-    bool is_obsolete;   /* of 2019: goes before what replaces it comes */
+    bool is_obsolete;   /* goes before what replaces it comes */
     bool is_stopped;    /* recreated: its pods end before the new ones begin */
     char *note;         /* why it is recreated or goes, or NULL */
     struct err *error;  /* the server would refuse it, or NULL */

@@ -123,6 +123,8 @@ static void judge_site(const struct status *st, struct findings *out)
     for (size_t i = 0; i < st->site.n_obsolete; i++) {
         auto_free char *name = deploy_name_text(&st->site.obsolete[i]);
 
+        if (deploy_inventory_has(&st->inventory, &st->site.obsolete[i]))
+            continue;
         findings_add(out, FINDING_ERROR, NULL, 0,
                      "%s of the 2019 addons is there beside those of flatnet; 'flatnet deploy' "
                      "removes it",

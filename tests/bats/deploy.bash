@@ -27,8 +27,10 @@ deploy_setup() {
     common_setup
     KUBECONFIG=$(lab_kube_config k)
     export KUBECONFIG
+    # One that has not seen the definitions go; those of a cluster go with them.
+    lab_stop k-controller
+    deploy_controller k
 }
-
 
 kubectl() {
     lab_kubectl k "$@"

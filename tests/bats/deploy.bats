@@ -216,10 +216,10 @@ YAML
 }
 
 @test "an upgrade recreates what has to be, removes what is of 2019, and touches no custom resource" {
-    "$FLATNET" addons render --quiet --mode chained --kube-version 1.20 -o old >/dev/null
-    sed -i '/kind: DaemonSet/,/containers:/ s/name: network-cni$/name: network-cni-old/; s/leader-elect-resource-lock=leases/leader-elect-resource-lock=configmaps/
+    "$FLATNET" addons render --quiet --mode chained --kube-version 1.13 -o old >/dev/null
+    sed -i '/kind: DaemonSet/,/containers:/ s/name: network-cni$/name: network-cni-old/
         s/^  name: kube-flannel-ds$/  name: kube-flannel-ds-amd64/' old/macvlan-network.yml
-    kubectl apply -f old/macvlan-network.yml >/dev/null
+    kubectl apply -f old/macvlan-network.yml >/dev/null 2>&1
     user
     rolled_out
     resources >before
@@ -242,16 +242,21 @@ no_pods() {
     [ "$(kubectl get pods -n kube-system -l "$1" -o name)" = '' ]
 }
 
-@test "another mode: what it has not goes, and the webhook comes" {
+@test "options that are not given are those of the last deploy; what another mode has not goes" {
     run_flatnet deploy --mode multus --webhook
     assert_status 0
     assert_contains 'created     ValidatingWebhookConfiguration network-controller'
-    run_flatnet deploy --mode chained
+    run_flatnet deploy
+    assert_status 0
+    assert_equal "$(awk '{ print $1 }' <<<"$output" | sort -u)" unchanged
+    assert_contains ValidatingWebhookConfiguration
+    run_flatnet deploy --mode chained --defaults --registry site.example:5000/x
     assert_status 0
     assert_contains 'deleted     ValidatingWebhookConfiguration network-controller (not in these addons)'
     assert_contains 'deleted     DaemonSet kube-system/kube-multus-ds'
     assert_lacks 'deleted     CustomResourceDefinition'
     kubectl get crd network-attachment-definitions.k8s.cni.cncf.io >/dev/null
-    run_flatnet deploy --mode chained
+    assert_equal "$(ds network-cni-ds '.spec.template.spec.containers[0].image | startswith("site.example:5000/x/flatnet/")')" true
+    run_flatnet deploy
     assert_equal "$(awk '{ print $1 }' <<<"$output" | sort -u)" unchanged
 }

@@ -6,9 +6,11 @@
 # registry can be reached.
 #
 # Before each ```sh block stands <!-- test: PLACE -->, or <!-- test: PLACE, exit N -->. PLACE is tree
-# (the source tree, nothing else), online, site, host (a machine of its own at the site, rebooted for
-# each block), or rescue (a site without flatnet).
+# (the source tree, nothing else), online, site, cluster (a site with a kubeconfig; nodes and pods of
+# that cluster are objects only), host (a machine of its own at the site, rebooted for each block), or
+# rescue (a site without flatnet).
 load helper
+load deploy
 # shellcheck source=tests/lab/guest.bash
 . "$LAB_HOME/guest.bash"
 export LAB_USER=ci
@@ -36,6 +38,7 @@ setup_file() {
     lab_dockerd spare
     lab_containerd spare-ctr
     lab_switch site-switch
+    deploy_setup_file k
     make_server
     make_place
 }
@@ -132,6 +135,10 @@ run_block() (
             https_proxy=http://$(lab_registry_addr site)
             DOCKER_HOST=unix://$(lab_docker_sock host)
             export https_proxy DOCKER_HOST
+            ;;
+        cluster)
+            KUBECONFIG=$(lab_kube_config k)
+            export KUBECONFIG
             ;;
         rescue)
             https_proxy=http://$(lab_registry_addr site)
@@ -257,6 +264,9 @@ manifest() {
     done
     for word in render lint copy; do
         "$FLATNET" addons "$word" --help >>help
+    done
+    for word in deploy undeploy status; do
+        "$FLATNET" "$word" --help >>help
     done
     for readme in README.md README.zh-CN.md; do
         while read -r span; do
