@@ -217,6 +217,11 @@ static int clean_nodes(struct removal *u, struct err **e)
     if (!cleanup)
         return r;
     r = deploy_name_of(cleanup, &name, e);
+    if (r == 0 && (strcmp(name.kind->kind, "DaemonSet") != 0 || strcmp(name.ns, DEPLOY_NS) != 0 ||
+                   strcmp(name.name, DEPLOY_CLEANUP) != 0))
+        r = err_set(e, -EPROTO,
+                    "somebody has changed ConfigMap '" DEPLOY_NS "/" DEPLOY_INVENTORY
+                    "'; delete it, and run 'flatnet deploy' before you undeploy");
     if (r == 0)
         r = deploy_get(&u->server, &name, &live, e);
     if (r == 0 && !live)

@@ -5,6 +5,7 @@
 #include "deploy_merge.h"
 #include "interrupt.h"
 #include "json.h"
+#include "log.h"
 #include "mem.h"
 #include "num.h"
 #include "objdiff.h"
@@ -104,12 +105,10 @@ static cJSON *merge_item(const struct deploy_server *s, const struct deploy_item
     return s->has_apply ? merge_without_annotation(item) : merge_with_annotation(item);
 }
 
-/* What the apply behind a take-over would run into, and nothing that is only tried can show. */
-static bool has_conflict(const struct deploy_server *s, struct deploy_item *item)
+/* Names the fields that others have, all of them, where they can be told. */
+static bool name_conflicts(struct deploy_item *item)
 {
-    auto_free char *fields = item->is_taken_over && !s->forces_conflicts
-                                 ? deploy_managed_conflicts(item->live, item->wanted)
-                                 : NULL;
+    auto_free char *fields = deploy_managed_conflicts(item->live, item->wanted);
     auto_free char *name = deploy_name_text(&item->name);
 
     if (fields)
@@ -126,7 +125,8 @@ static int try_item(const struct deploy_server *s, struct deploy_item *item, str
     int r;
 
     dry.is_dry = true;
-    if (has_conflict(s, item))
+    /* What the apply behind a take-over would run into cannot be tried. */
+    if (item->is_taken_over && !s->forces_conflicts && name_conflicts(item))
         return 0;
     if (s->has_apply && !item->is_taken_over)
         r = deploy_apply(&dry, &item->name, item->wanted, &item->planned, &item->error);
@@ -136,6 +136,8 @@ static int try_item(const struct deploy_server *s, struct deploy_item *item, str
         r = deploy_replace(&dry, &item->name, merged, &item->planned, &item->error);
     else
         r = deploy_create(&dry, &item->name, merged, &item->planned, &item->error);
+    if (r == -EAGAIN && item->live)
+        (void)name_conflicts(item);
     if (r == 0 && !item->planned)
         item->planned = take(merged);
     /* Without a server there is nothing to go on with; what it refuses is told in one go. */
@@ -181,6 +183,20 @@ static void look_for_fixed_fields(struct deploy_item *item)
                                  "ends before the new one begins");
 }
 
+/* A list of names alone is no reason to delete what bears another's label, or none. */
+static void check_deletion(struct deploy_item *item)
+{
+    const char *part =
+        json_get_str(json_get_obj(json_get_obj(item->live, "metadata"), "labels"), DEPLOY_PART_KEY);
+    bool is_ours = item->is_obsolete || (part && !strcmp(part, DEPLOY_PART));
+    auto_free char *name = deploy_name_text(&item->name);
+
+    if (item->live && !is_ours)
+        log_warn("%s has not the label " DEPLOY_PART_KEY "=" DEPLOY_PART " and stays", name);
+    if (!item->live || !is_ours)
+        item->action = DEPLOY_UNCHANGED;
+}
+
 static int plan_item(const struct deploy_server *s, struct deploy_item *item, bool by_client,
                      struct err **e)
 {
@@ -188,8 +204,8 @@ static int plan_item(const struct deploy_server *s, struct deploy_item *item, bo
 
     if (r == 0)
         r = deploy_get(s, &item->name, &item->live, e);
-    if (r == 0 && !item->wanted && !item->live)
-        item->action = DEPLOY_UNCHANGED;
+    if (r == 0 && !item->wanted)
+        check_deletion(item);
     if (r < 0 || !item->wanted)
         return r;
     if (item->live)
@@ -216,7 +232,7 @@ static int order(const struct deploy_item *item)
 {
     int rank = item->name.kind->rank;
 
-    return item->is_obsolete ? rank - 200 : item->action == DEPLOY_DELETE ? 200 - rank : rank;
+    return item->is_obsolete ? rank - 200 : item->wanted ? rank : 200 - rank;
 }
 
 static int compare_items(const void *a, const void *b)

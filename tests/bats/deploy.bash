@@ -16,11 +16,11 @@ deploy_setup_file() {
     deploy_controller "$name"
 }
 
-# deploy_controller NAME: the one that leads, with times that a test can wait for.
+# deploy_controller NAME: the one that leads. It ends when it cannot renew in time, and no kubelet
+# starts it again; so it has the times of a real one.
 deploy_controller() {
     lab_spawn "$1-controller" "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" --listen 127.0.0.1:0 \
-        --kubeconfig "$(lab_kube_config "$1")" --leader-elect-lease-duration 4 \
-        --leader-elect-renew-deadline 3 --leader-elect-retry-period 1
+        --kubeconfig "$(lab_kube_config "$1")"
 }
 
 deploy_setup() {

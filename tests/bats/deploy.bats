@@ -47,6 +47,7 @@ teardown() {
     assert_equal "$output" ''
     run_flatnet status --format json
     assert_status 0
+    # shellcheck disable=SC2016
     assert_json '.ok and .mode == "chained" and .by == "flatnet deploy" and .version == $version and .leader.renews
         and (.nodes | map(.plugin) == [true, true]) and (.objects | length == 21 and all(.ready))' \
         --arg version "$("$FLATNET" version | cut -d ' ' -f 2)"
@@ -161,12 +162,14 @@ at_least() {
 }
 
 @test "without the rights every object that is refused is named, and nothing was changed" {
+    local token
     kubectl create serviceaccount -n default limited >/dev/null
     kubectl create clusterrole limited --verb get,list --resource '*.*' >/dev/null
     kubectl create clusterrole limited-cm --verb create,patch,update --resource configmaps >/dev/null
     kubectl create clusterrolebinding limited --clusterrole limited --serviceaccount default:limited >/dev/null
     kubectl create clusterrolebinding limited-cm --clusterrole limited-cm --serviceaccount default:limited >/dev/null
-    sed "s/token: .*}/token: $(lab_kube_token k default limited)}}/" "$KUBECONFIG" >limited
+    token=$(lab_kube_token k default limited)
+    sed "s/token: .*}/token: $token}}/" "$KUBECONFIG" >limited
     run_flatnet deploy --mode chained --kubeconfig limited
     kubectl delete clusterrole,clusterrolebinding limited limited-cm >/dev/null
     kubectl delete serviceaccount -n default limited >/dev/null

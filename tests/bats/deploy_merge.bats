@@ -60,6 +60,7 @@ teardown() {
 
 @test "somebody who writes at the same time is no reason to fail" {
     "$FLATNET" deploy --mode chained --quiet >/dev/null
+    # shellcheck disable=SC2016
     lab_spawn busy bash -c 'while :; do "$@" --overwrite "lab/n=$RANDOM$RANDOM" >/dev/null 2>&1; done' busy \
         "$(cat "$LAB_DIR/k.kube/bin")/kubectl" --kubeconfig "$KUBECONFIG" annotate ds -n kube-system network-cni-ds
     run_flatnet deploy --mode chained --registry site.example:5000

@@ -26,8 +26,14 @@ teardown() {
 @test "undeploy: the reverse, with the nodes cleaned by the plugin's image; custom resources stay" {
     "$FLATNET" deploy --mode multus --quiet >/dev/null
     user
+    # Whoever can write the list cannot have other things deleted by it.
+    kubectl create serviceaccount -n kube-system innocent >/dev/null
+    kubectl get cm -n kube-system flatnet -o json | jq '.data.objects += "ServiceAccount kube-system/innocent\nPod x/y\n"' |
+        kubectl replace -f - >/dev/null
     run_flatnet undeploy --dry-run
     assert_status 0
+    assert_contains 'ServiceAccount kube-system/innocent has not the label' stderr
+    assert_lacks innocent
     assert_contains 'to delete   DaemonSet kube-system/kube-multus-ds'
     assert_contains "warning: flannel goes too" stderr
     run_flatnet undeploy </dev/null
@@ -45,6 +51,7 @@ teardown() {
         and .args == ["uninstall", "--conf-dir=/host/etc/cni/net.d", "--also=10-flannel.conflist", "--also=70-multus.conf",
             "--also=00-multus.conf", "--also=multus.d/multus.kubeconfig"]' "$LAB_DIR/watch.log" >/dev/null
     resources | diff before -
+    kubectl delete serviceaccount -n kube-system innocent >/dev/null
     assert_equal "$(kubectl get ds,deploy,cm,sa -n kube-system -l app.kubernetes.io/part-of=flatnet -o name)" ''
     assert_equal "$(kubectl get ds -n kube-system -o name)" ''
     run_flatnet undeploy --yes
@@ -90,7 +97,6 @@ teardown() {
     # The lab's own controller runs outside of the cluster, and would not go with the Deployment.
     lab_stop k-controller KILL
     run_flatnet undeploy --purge --yes --force
-    deploy_controller k
     assert_status 0
     assert_equal "$(kubectl get crd -o name)" ''
     assert_equal "$(kubectl get lease -n kube-system -o name | grep -c network-controller || true)" 0
