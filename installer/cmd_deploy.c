@@ -141,7 +141,7 @@ static int open_server(struct deployment *d, struct err **e)
         log_warn("from the mode chained to multus: on each node '05-flatnet.conflist' and "
                  "'10-flannel.conflist' in /etc/cni/net.d stay, and the kubelet takes the first "
                  "file; 'flatnet undeploy' removes them");
-    return r == 0 ? deploy_server_ask(&d->server, e) : r;
+    return r == 0 && !d->is_by_client ? deploy_server_ask(&d->server, e) : r;
 }
 
 /* Parts of a rendering by the names of their files. */

@@ -151,11 +151,10 @@ at_least() {
     versions | diff before -
     run_flatnet deploy --mode chained --force-conflicts
     assert_status 0
-    kubectl scale deploy -n kube-system network-controller --replicas 1 >/dev/null
+    kubectl set image -n kube-system deploy/network-controller network-controller=site/other:1 --field-manager admin >/dev/null
     run_flatnet deploy --mode chained
     assert_status 1
-    assert_contains 'Deployment kube-system/network-controller: ' stderr
-    assert_contains '.spec.replicas' stderr
+    assert_contains 'Deployment kube-system/network-controller: others have set' stderr
     run_flatnet deploy --mode chained --force-conflicts
     assert_status 0
     assert_contains 'configured  Deployment kube-system/network-controller'
@@ -223,6 +222,7 @@ YAML
     sed -i '/kind: DaemonSet/,/containers:/ s/name: network-cni$/name: network-cni-old/
         s/^  name: kube-flannel-ds$/  name: kube-flannel-ds-amd64/' old/macvlan-network.yml
     kubectl apply -f old/macvlan-network.yml >/dev/null 2>&1
+    kubectl label ds -n kube-system kube-flannel-ds-amd64 app.kubernetes.io/part-of- >/dev/null
     user
     rolled_out
     resources >before
