@@ -79,7 +79,7 @@ $(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $
 $(O)/bin/static-macvlan-cni: $(O)/obj/cni/main.c.o $(O)/libcni.a $(O)/libflatnet.a
 $(O)/bin/image-layout: $(call objects,$(wildcard images/*.c)) $(O)/libinstaller.a $(O)/libflatnet.a
 $(foreach dir,installer controller cni,$(eval $(O)/lib$(dir).a: $(call objects_in,$(dir))))
-$(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/netlink)
+$(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/macvlan lib/netlink)
 
 # In a static program our names would meet the inner names of the libraries (libcrypto has an
 # err_cleanup of its own), so that there our part becomes one object that shows only main.

@@ -1,4 +1,4 @@
-/* What a MacvlanIP says about the interface; its form is that of controller/macvlanip.c. */
+/* What a MacvlanIP says about the interface; its form is that of lib/macvlan/macvlanip.c. */
 #include "wanted.h"
 
 #include "cni_env.h"

@@ -11,10 +11,10 @@
  * a controller makes are checked for form only, since their template was checked, and a pod that
  * waits for its predecessor's address must be made.
  */
-#include "annot.h"
 #include "buf.h"
 #include "err.h"
-#include "subnet.h"
+#include "macvlan/annot.h"
+#include "macvlan/subnet.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  * the subnet, a few a second. Pods that run keep what they have until they start anew.
  */
 #include "ctl.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
 #include "json.h"
 #include "log.h"

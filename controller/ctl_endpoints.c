@@ -6,9 +6,9 @@
  */
 #include "ctl_endpoints.h"
 
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
+#include "macvlan/svc_networks.h"
 #include "svc_endpoints.h"
-#include "svc_networks.h"
 
 #include "json.h"
 #include "kube/kube_loop.h"

@@ -1,6 +1,6 @@
 /* MacvlanIPs as they are: the ledger follows them, and whoever they belong to is looked at. */
 #include "ctl.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
 #include "buf.h"
 #include "http.h"

@@ -1,8 +1,8 @@
 /* A pod, cut down to what is needed. */
 #include "ctl_pod.h"
 
-#include "annot.h"
-#include "macvlanip.h"
+#include "macvlan/annot.h"
+#include "macvlan/macvlanip.h"
 
 #include "json.h"
 #include "kube/kube_loop.h"

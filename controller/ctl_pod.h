@@ -1,7 +1,7 @@
 #pragma once
 /* What the controller keeps of each pod. */
-#include "annot.h"
 #include "ip.h"
+#include "macvlan/annot.h"
 #include "svc_pod.h"
 
 #include <cjson/cJSON.h>

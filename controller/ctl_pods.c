@@ -1,10 +1,10 @@
 /* Pods: who needs what now. */
 #include "ctl_work.h"
 
-#include "alloc.h"
 #include "hash.h"
 #include "kube/kube_loop.h"
 #include "log.h"
+#include "macvlan/alloc.h"
 #include "mem.h"
 
 #include <stdlib.h>

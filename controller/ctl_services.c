@@ -3,9 +3,9 @@
 
 #include "json.h"
 #include "log.h"
+#include "macvlan/svc_networks.h"
 #include "mem.h"
 #include "svc_companion.h"
-#include "svc_networks.h"
 
 #include <stdlib.h>
 #include <string.h>

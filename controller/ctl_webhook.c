@@ -5,7 +5,7 @@
 #include "ctl_pod.h"
 #include "holders.h"
 #include "http_server.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 #include "webhook_cert.h"
 
 #include "log.h"

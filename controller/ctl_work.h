@@ -2,7 +2,7 @@
 /* Shared by the files about pods only: ctl_pods.c decides, ctl_give.c gives, ctl_gone.c takes. */
 #include "ctl.h"
 #include "ctl_pod.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
 #include "kube/kube_hash.h"
 

@@ -4,7 +4,7 @@
  */
 #include "ctl.h"
 
-#include "annot.h"
+#include "macvlan/annot.h"
 
 #include "json.h"
 #include "mem.h"

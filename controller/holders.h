@@ -4,7 +4,7 @@
  * knows only how many there are; whose they are is asked by the webhook alone.
  */
 #include "ip.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
 #include <stddef.h>
 

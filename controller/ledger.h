@@ -8,10 +8,10 @@
  * status of the subnet, by a PUT that fails when another leader has been there. It holds the
  * address until its MacvlanIP is seen, or until its pod is gone for good.
  */
-#include "alloc.h"
-#include "annot.h"
 #include "ip.h"
-#include "subnet.h"
+#include "macvlan/alloc.h"
+#include "macvlan/annot.h"
+#include "macvlan/subnet.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 #pragma once
 /* Shared by the files of the ledger only. */
 #include "ledger.h"
-#include "mac.h"
+#include "macvlan/mac.h"
 
 #include "kube/kube_hash.h"
 

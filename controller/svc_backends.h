@@ -3,7 +3,7 @@
  * From the backends of a service to the sorted rows that Endpoints and EndpointSlices are made of:
  * addresses made canonical, the dead and the repeated left out, ports resolved for each pod.
  */
-#include "svc_networks.h"
+#include "macvlan/svc_networks.h"
 #include "svc_pod.h"
 
 #include <cjson/cJSON.h>

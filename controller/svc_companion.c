@@ -2,8 +2,8 @@
 #include "svc_companion.h"
 
 #include "json.h"
+#include "macvlan/svc_networks.h"
 #include "mem.h"
-#include "svc_networks.h"
 
 #include <stdint.h>
 #include <stdlib.h>

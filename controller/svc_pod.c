@@ -1,11 +1,11 @@
 /* Pods as services see them. */
 #include "svc_pod.h"
 
-#include "annot.h"
+#include "macvlan/annot.h"
 
 #include "json.h"
+#include "macvlan/svc_networks.h"
 #include "mem.h"
-#include "svc_networks.h"
 
 #include <errno.h>
 #include <stdlib.h>

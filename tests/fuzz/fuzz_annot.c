@@ -1,6 +1,6 @@
 /* Any annotations are left alone, refused with a text, or lead to a pair that was asked for. */
-#include "annot.h"
 #include "json.h"
+#include "macvlan/annot.h"
 
 #include <stdint.h>
 #include <stdlib.h>

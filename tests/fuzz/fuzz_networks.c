@@ -3,8 +3,8 @@
  * and a pod that carries it as its status gets no address that an endpoint may not have.
  */
 #include "json.h"
+#include "macvlan/svc_networks.h"
 #include "mem.h"
-#include "svc_networks.h"
 #include "svc_pod.h"
 
 #include <stdint.h>

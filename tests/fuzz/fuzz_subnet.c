@@ -1,7 +1,7 @@
 /* Any JSON is refused or becomes a subnet whose allocator keeps to its rules and to its counts. */
-#include "alloc.h"
 #include "json.h"
-#include "macvlanip.h"
+#include "macvlan/alloc.h"
+#include "macvlan/macvlanip.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -11,18 +11,18 @@
  *                                                   ms from the answer to the POST of a pod until a
  *                                                   watch shows its MacvlanIP: median, p99, longest
  */
-#include "alloc.h"
-#include "annot.h"
 #include "http.h"
 #include "json.h"
 #include "kube/kube_config.h"
 #include "kube/kube_informer.h"
 #include "kube/kube_io.h"
 #include "kube/kube_loop.h"
-#include "macvlanip.h"
+#include "macvlan/alloc.h"
+#include "macvlan/annot.h"
+#include "macvlan/macvlanip.h"
+#include "macvlan/subnet.h"
 #include "mem.h"
 #include "num.h"
-#include "subnet.h"
 
 #include <event2/event.h>
 #include <malloc.h>

@@ -1,5 +1,5 @@
 /* The allocator of one subnet: verdicts, order, reservations, waiting, other specs, size. */
-#include "alloc.h"
+#include "macvlan/alloc.h"
 
 #include "json.h"
 #include "mem.h"

@@ -1,5 +1,5 @@
 /* Annotations: what is asked for, what is refused and how, which pair is picked, labels. */
-#include "annot.h"
+#include "macvlan/annot.h"
 
 #include "buf.h"
 #include "json.h"

@@ -1,5 +1,5 @@
 /* Which pair a pod gets, and what it is told when there is none. */
-#include "annot.h"
+#include "macvlan/annot.h"
 
 #include "json.h"
 #include "mem.h"

@@ -1,5 +1,5 @@
 /* The set of intervals: merging and splitting, its edges, and a comparison with a plain bitmap. */
-#include "ipset.h"
+#include "macvlan/ipset.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

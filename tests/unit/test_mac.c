@@ -1,5 +1,5 @@
 /* MACs of a segment: holders, and new ones. */
-#include "mac.h"
+#include "macvlan/mac.h"
 
 #include "json.h"
 #include "mem.h"

@@ -1,5 +1,5 @@
 /* MacvlanIPs: what is kept of one, the object that is created, the digest of its network. */
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
 #include "json.h"
 #include "mem.h"

@@ -1,5 +1,5 @@
 /* MacvlanSubnets: reading, every finding, usable addresses, overlap. */
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 #include "buf.h"
 #include "json.h"

@@ -1,5 +1,5 @@
 /* The network annotations, friendly and hostile. */
-#include "svc_networks.h"
+#include "macvlan/svc_networks.h"
 
 #include "buf.h"
 #include "svc_scene.h"

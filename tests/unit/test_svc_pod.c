@@ -1,7 +1,7 @@
 /* Pods as services see them. */
 #include "svc_pod.h"
 
-#include "svc_networks.h"
+#include "macvlan/svc_networks.h"
 #include "svc_scene.h"
 
 static struct svc_pod *pod_from(const char *text)

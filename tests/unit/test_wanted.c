@@ -2,7 +2,7 @@
 #include "wanted.h"
 
 #include "json.h"
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 #include "mem.h"
 
 #include <errno.h>

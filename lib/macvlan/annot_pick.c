@@ -1,5 +1,5 @@
 /* The pair that a pod gets. */
-#include "annot_internal.h"
+#include "macvlan/annot_internal.h"
 
 #include "mem.h"
 

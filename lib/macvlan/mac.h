@@ -5,7 +5,7 @@
  * one has let go.
  */
 #include "ip.h"
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* The network annotations of pods and services. */
-#include "svc_networks.h"
+#include "macvlan/svc_networks.h"
 
 #include "json.h"
 #include "mem.h"

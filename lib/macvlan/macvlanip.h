@@ -6,7 +6,7 @@
  */
 #include "err.h"
 #include "ip.h"
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

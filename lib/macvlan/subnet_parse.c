@@ -3,7 +3,7 @@
  * system's successors had on the server, where they are stricter. Texts of the object are cut to 64
  * bytes in messages.
  */
-#include "subnet_internal.h"
+#include "macvlan/subnet_internal.h"
 
 #include "json.h"
 #include "mem.h"

@@ -1,8 +1,8 @@
 /* MacvlanIPs read and written. */
-#include "macvlanip.h"
+#include "macvlan/macvlanip.h"
 
-#include "annot.h"
 #include "json.h"
+#include "macvlan/annot.h"
 #include "mem.h"
 
 #include <ctype.h>

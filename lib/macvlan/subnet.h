@@ -5,7 +5,7 @@
  */
 #include "err.h"
 #include "ip.h"
-#include "ipset.h"
+#include "macvlan/ipset.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
  * Intervals in leaves of a red-black tree, by their ends. A leaf has up to LEAF_MAX intervals as
  * distances of 32 bits from its base; what is longer than that has a leaf of its own.
  */
-#include "ipset.h"
+#include "macvlan/ipset.h"
 
 #include "mem.h"
 

@@ -8,7 +8,7 @@
  * own that only goes forward, greater than 0.
  */
 #include "ip.h"
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 #include <stdbool.h>
 #include <stdint.h>

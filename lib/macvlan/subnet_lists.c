@@ -1,5 +1,5 @@
 /* The lists of a MacvlanSubnet: ranges and routes, read and checked. */
-#include "subnet_internal.h"
+#include "macvlan/subnet_internal.h"
 
 #include "json.h"
 #include "mem.h"

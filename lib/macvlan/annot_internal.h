@@ -1,6 +1,6 @@
 #pragma once
 /* Shared by the files of annot only. */
-#include "annot.h"
+#include "macvlan/annot.h"
 
 #define ANNOT_TEXT_MAX 256 /* bytes of somebody's text in a message */
 

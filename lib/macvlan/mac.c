@@ -1,5 +1,5 @@
 /* MACs in use, and new ones. */
-#include "mac.h"
+#include "macvlan/mac.h"
 
 #include "hash.h"
 #include "mem.h"

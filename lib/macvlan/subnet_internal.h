@@ -1,6 +1,6 @@
 #pragma once
 /* Shared by the files that read a MacvlanSubnet only. */
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 /* Notes something to tell the user; beyond a limit only that there was an error. */
 void subnet_find(struct subnet *s, bool is_error, const char *format, ...)

@@ -2,9 +2,9 @@
  * Two sets: what is used, and what is free, which is the usable rest without marks. A mark is an
  * address that is reserved or waits; there are few of them.
  */
-#include "alloc.h"
+#include "macvlan/alloc.h"
 
-#include "ipset.h"
+#include "macvlan/ipset.h"
 #include "mem.h"
 
 #include <stdlib.h>

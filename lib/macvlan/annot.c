@@ -1,10 +1,10 @@
 /* A pod's annotations read, and its labels written. */
-#include "annot_internal.h"
+#include "macvlan/annot_internal.h"
 
 #include "err.h"
 #include "json.h"
+#include "macvlan/svc_networks.h"
 #include "mem.h"
-#include "svc_networks.h"
 
 #include <ctype.h>
 #include <errno.h>

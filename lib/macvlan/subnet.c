@@ -1,5 +1,5 @@
 /* Which addresses a subnet may give out. */
-#include "subnet.h"
+#include "macvlan/subnet.h"
 
 #include "mem.h"
 

@@ -7,10 +7,10 @@
  * address and one MAC are a pair too; "auto" takes the first MAC of its list that is free; several
  * addresses with one MAC are a mistake.
  */
-#include "alloc.h"
 #include "ip.h"
-#include "mac.h"
-#include "subnet.h"
+#include "macvlan/alloc.h"
+#include "macvlan/mac.h"
+#include "macvlan/subnet.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
