@@ -29,7 +29,7 @@ static int add_document(struct deploy_plan *p, const struct yamlnode *document, 
     auto_json cJSON *object = NULL;
     struct deploy_name name;
     struct deploy_item *item;
-    int r = yamljson_make(document, &object, e);
+    int r = yamljson_convert(document, &object, e);
 
     if (r < 0 || cJSON_IsNull(object))
         return r;

@@ -78,7 +78,7 @@ static bool is_plain(const char *text)
     if (!n.len || text[strspn(text, SAFE)] || !strchr(SAFE, text[0]) || text[n.len - 1] == ':' ||
         strchr("-:@", text[0]))
         return false;
-    is_text = yamljson_make(&n, &tree, NULL) == 0 && cJSON_IsString(tree);
+    is_text = yamljson_convert(&n, &tree, NULL) == 0 && cJSON_IsString(tree);
     cJSON_Delete(tree);
     return is_text && strcmp(text, "...") != 0;
 }

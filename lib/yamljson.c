@@ -1,23 +1,16 @@
-/* YAML to JSON: the types of plain scalars. */
+/* YAML to JSON and back. */
 #include "yamljson.h"
 
 #include "json.h"
 #include "mem.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXACT_MAX 9007199254740992.0 /* 2^53 */
-#define NUMBER_MAX 64                /* characters */
-
-struct maker {
-    size_t n_nodes;
-    int depth;
-};
-
-static int make(struct maker *m, const struct yamlnode *n, cJSON **out, struct err **e);
+/* --- plain scalars --- */
 
 static bool is_one_of(const char *text, const char *const *words)
 {
@@ -34,167 +27,296 @@ static bool is_null(const char *text)
     return is_one_of(text, words);
 }
 
-/* 1, 0, or -1 where it is no boolean. */
-static int boolean_of(const char *text)
+static bool is_true(const char *text)
 {
-    static const char *const yes[] = {"true", "True", "TRUE", "yes", "Yes", "YES",
-                                      "on",   "On",   "ON",   "y",   "Y",   NULL};
-    static const char *const no[] = {"false", "False", "FALSE", "no", "No", "NO",
-                                     "off",   "Off",   "OFF",   "n",  "N",  NULL};
+    static const char *const words[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
+                                        "True", "TRUE", "on",  "On",  "ON",  NULL};
 
-    return is_one_of(text, yes) ? 1 : is_one_of(text, no) ? 0 : -1;
+    return is_one_of(text, words);
 }
 
-/* "0x1F", "0o17", "017" and "0b11" too, with a sign, as YAML 1.1 has them. */
-static bool is_whole(const char *text, double *out)
+static bool is_false(const char *text)
+{
+    static const char *const words[] = {"n",     "N",     "no",  "No",  "NO",  "false",
+                                        "False", "FALSE", "off", "Off", "OFF", NULL};
+
+    return is_one_of(text, words);
+}
+
+static size_t skip_digits(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* Decimal, octal with a leading 0, or hexadecimal. */
+static bool is_whole(const char *text)
 {
     const char *digits = text + (*text == '-' || *text == '+');
-    int base = 10;
-    char *end = NULL;
-    unsigned long long value;
 
-    if (digits[0] == '0' && digits[1]) {
-        base = digits[1] == 'x' ? 16 : digits[1] == 'b' ? 2 : 8;
-        digits += base != 8 || digits[1] == 'o' ? 2 : 1;
-    }
-    if (!*digits || strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
-        return false;
-    errno = 0;
-    value = strtoull(digits, &end, base);
-    if (*end)
-        return false;
-    *out = errno ? HUGE_VAL : (double)value * (*text == '-' ? -1 : 1);
-    return true;
+    if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
+        return digits[2] && !digits[2 + strspn(digits + 2, "0123456789abcdefABCDEF")];
+    if (digits[0] == '0')
+        return !digits[strspn(digits, "01234567")];
+    return isdigit((unsigned char)*digits) && !digits[skip_digits(digits)];
 }
 
-/* "1.5", ".5", "1e3"; not "1.2.3", "1e", "0x1p3". */
-static bool is_fraction(const char *text, double *out)
+static bool is_real(const char *text)
 {
-    const char *p = text + (*text == '-' || *text == '+');
-    size_t before = strspn(p, "0123456789"), after = 0;
-    char *end = NULL;
+    const char *at = text + (*text == '-' || *text == '+');
+    size_t n = skip_digits(at), m = 0;
 
-    p += before;
-    if (*p == '.') {
-        after = strspn(p + 1, "0123456789");
-        p += 1 + after;
+    at += n;
+    if (*at == '.') {
+        m = skip_digits(at + 1);
+        at += 1 + m;
     }
-    if (!before && !after)
+    if (!n && !m)
         return false;
-    if (*p == 'e' || *p == 'E') {
-        p += 1 + (p[1] == '-' || p[1] == '+');
-        if (!*p || strspn(p, "0123456789") != strlen(p))
-            return false;
-    } else if (*p) {
-        return false;
+    if (*at == 'e' || *at == 'E') {
+        at += 1 + (at[1] == '-' || at[1] == '+');
+        n = skip_digits(at);
+        at += n;
+        return n && !*at;
     }
-    *out = strtod(text, &end);
-    return !*end;
+    return !*at;
 }
 
-static int fault(const struct yamlnode *n, const char *what, struct err **e)
+/* ".inf", ".NaN" and so on: numbers in YAML, but not in JSON. */
+static bool is_no_json_number(const char *text)
 {
-    return err_set(e, -EINVAL, "line %zu: %s", n->line, what);
+    const char *name = text + (*text == '-' || *text == '+');
+
+    return *name == '.' && (!strcasecmp(name, ".inf") || !strcasecmp(name, ".nan"));
 }
 
-static int make_plain(const struct yamlnode *n, cJSON **out, struct err **e)
+static int plain(const struct yamlnode *n, cJSON **out, struct err **e)
 {
-    double value;
-    int truth = boolean_of(n->text);
+    double number;
 
     if (is_null(n->text)) {
         *out = cJSON_CreateNull();
-    } else if (truth >= 0) {
-        *out = cJSON_CreateBool(truth);
-    } else if (n->len < NUMBER_MAX && is_whole(n->text, &value)) {
-        if (fabs(value) > EXACT_MAX)
-            return fault(n, "the number is too large to be kept exactly; quote it", e);
-        *out = cJSON_CreateNumber(value);
-    } else if (n->len < NUMBER_MAX && is_fraction(n->text, &value) && isfinite(value)) {
-        *out = cJSON_CreateNumber(value);
+    } else if (is_true(n->text) || is_false(n->text)) {
+        *out = cJSON_CreateBool(is_true(n->text));
+    } else if (is_whole(n->text) || is_real(n->text)) {
+        number = is_whole(n->text) ? (double)strtoll(n->text, NULL, 0) : strtod(n->text, NULL);
+        if (!isfinite(number))
+            return err_set(e, -EINVAL, "line %zu: '%s' is too large a number", n->line, n->text);
+        *out = cJSON_CreateNumber(number);
+    } else if (is_no_json_number(n->text)) {
+        return err_set(e, -EINVAL, "line %zu: JSON has no number '%s'", n->line, n->text);
     } else {
         *out = cJSON_CreateString(n->text);
     }
     return 0;
 }
 
-static int make_scalar(const struct yamlnode *n, cJSON **out, struct err **e)
+/* --- YAML to JSON --- */
+
+struct conversion {
+    size_t n_nodes;
+    struct err **e;
+};
+
+static int convert(struct conversion *c, const struct yamlnode *n, cJSON **out);
+
+static int check_node(struct conversion *c, const struct yamlnode *n)
+{
+    if (++c->n_nodes > YAMLJSON_MAX_NODES)
+        return err_set(c->e, -EINVAL, "line %zu: more than %d values", n->line, YAMLJSON_MAX_NODES);
+    if (n->has_tag)
+        return err_set(c->e, -EINVAL, "line %zu: tags are not taken here; quote the text", n->line);
+    return 0;
+}
+
+static int convert_scalar(struct conversion *c, const struct yamlnode *n, cJSON **out)
 {
     if (strlen(n->text) != n->len)
-        return fault(n, "the text holds a NUL character", e);
-    if (n->style == YAMLNODE_PLAIN && !n->has_tag)
-        return make_plain(n, out, e);
+        return err_set(c->e, -EINVAL, "line %zu: a text with NUL bytes", n->line);
+    if (n->style == YAMLNODE_PLAIN)
+        return plain(n, out, c->e);
     *out = cJSON_CreateString(n->text);
     return 0;
 }
 
-static int make_list(struct maker *m, const struct yamlnode *n, cJSON **out, struct err **e)
+static int convert_list(struct conversion *c, const struct yamlnode *n, cJSON **out)
 {
     auto_json cJSON *list = cJSON_CreateArray();
 
     for (size_t i = 0; i < n->n_items; i++) {
         cJSON *item = NULL;
-        int r = make(m, n->items[i], &item, e);
+        int r = convert(c, n->items[i], &item);
 
         if (r < 0)
             return r;
-        cJSON_AddItemToArray(list, item);
+        (void)cJSON_AddItemToArray(list, item);
     }
     *out = take(list);
     return 0;
 }
 
-static int check_key(const struct yamlnode *key, const struct yamlnode *at, const cJSON *map,
-                     struct err **e)
+static int check_key(struct conversion *c, const struct yamlnode *key, const cJSON *object,
+                     size_t line)
 {
-    if (!key || key->kind != YAMLNODE_SCALAR || strlen(key->text) != key->len)
-        return fault(at, "a key that is no plain text", e);
-    if (!strcmp(key->text, "<<") && key->style == YAMLNODE_PLAIN)
-        return fault(at, "merge keys ('<<') are not read; write the fields out", e);
-    if (cJSON_GetObjectItemCaseSensitive(map, key->text))
-        return err_set(e, -EINVAL, "line %zu: the key '%s' is there twice", at->line, key->text);
+    if (!key || key->kind != YAMLNODE_SCALAR || strlen(key->text) != key->len || key->has_tag)
+        return err_set(c->e, -EINVAL, "line %zu: a key that is no plain text", line);
+    if (key->style == YAMLNODE_PLAIN && !strcmp(key->text, "<<"))
+        return err_set(c->e, -EINVAL, "line %zu: merge keys are not taken here", line);
+    if (cJSON_GetObjectItemCaseSensitive(object, key->text))
+        return err_set(c->e, -EINVAL, "line %zu: '%s' stands there twice", line, key->text);
     return 0;
 }
 
-static int make_mapping(struct maker *m, const struct yamlnode *n, cJSON **out, struct err **e)
+static int convert_mapping(struct conversion *c, const struct yamlnode *n, cJSON **out)
 {
-    auto_json cJSON *map = cJSON_CreateObject();
+    auto_json cJSON *object = cJSON_CreateObject();
 
     for (size_t i = 0; i + 1 < n->n_items; i += 2) {
         const struct yamlnode *key = yamlnode_deref(n->items[i]);
         cJSON *value = NULL;
-        int r = check_key(key, n->items[i], map, e);
+        int r = check_key(c, key, object, n->items[i]->line);
 
         if (r == 0)
-            r = make(m, n->items[i + 1], &value, e);
+            r = convert(c, n->items[i + 1], &value);
         if (r < 0)
             return r;
-        cJSON_AddItemToObject(map, key->text, value);
+        (void)cJSON_AddItemToObject(object, key->text, value);
     }
-    *out = take(map);
+    *out = take(object);
     return 0;
 }
 
-static int make(struct maker *m, const struct yamlnode *n, cJSON **out, struct err **e)
+static int convert(struct conversion *c, const struct yamlnode *n, cJSON **out)
 {
     const struct yamlnode *target = yamlnode_deref(n);
     int r;
 
-    if (!target || m->depth > YAMLTREE_MAX_DEPTH)
-        return fault(n, "an alias inside of what it stands for, or nested too deep", e);
-    if (++m->n_nodes > YAMLJSON_MAX_NODES)
-        return fault(n, "too large with its aliases written out", e);
-    m->depth++;
-    r = target->kind == YAMLNODE_SCALAR    ? make_scalar(target, out, e)
-        : target->kind == YAMLNODE_MAPPING ? make_mapping(m, target, out, e)
-                                           : make_list(m, target, out, e);
-    m->depth--;
-    return r;
+    if (!target)
+        return err_set(c->e, -EINVAL, "line %zu: an alias inside of what it stands for", n->line);
+    r = check_node(c, target);
+    if (r < 0)
+        return r;
+    switch (target->kind) {
+    case YAMLNODE_LIST:
+        return convert_list(c, target, out);
+    case YAMLNODE_MAPPING:
+        return convert_mapping(c, target, out);
+    case YAMLNODE_SCALAR:
+    case YAMLNODE_ALIAS:
+        break;
+    }
+    return convert_scalar(c, target, out);
 }
 
-int yamljson_make(const struct yamlnode *node, cJSON **out, struct err **e)
+int yamljson_convert(const struct yamlnode *node, cJSON **out, struct err **e)
 {
-    struct maker m = {.n_nodes = 0};
+    struct conversion c = {.e = e};
 
-    return make(&m, node, out, e);
+    return convert(&c, node, out);
+}
+
+/* --- JSON to YAML --- */
+
+/* Can stand without quotes, for every reader of YAML. */
+static bool is_plain_text(const char *text)
+{
+    if (!isalpha((unsigned char)*text) || is_null(text) || is_true(text) || is_false(text))
+        return false;
+    for (; *text; text++)
+        if (!isalnum((unsigned char)*text) && !strchr("._/-", *text))
+            return false;
+    return true;
+}
+
+/* A text of JSON is one of YAML too; DEL is the one character that only JSON takes as it is. */
+static void add_quoted(const char *text, struct buf *out)
+{
+    auto_json cJSON *item = cJSON_CreateString(text);
+    auto_free char *quoted = json_print(item);
+
+    for (const char *p = quoted; *p; p++)
+        (void)(*p == 0x7f ? buf_addstr(out, "\\x7f") : buf_addch(out, *p));
+}
+
+static void add_text(const char *text, struct buf *out)
+{
+    if (is_plain_text(text))
+        (void)buf_addstr(out, text);
+    else
+        add_quoted(text, out);
+}
+
+static void indent(size_t depth, struct buf *out)
+{
+    for (size_t i = 0; i < depth; i++)
+        (void)buf_addstr(out, "  ");
+}
+
+static void print_at(const cJSON *tree, size_t depth, struct buf *out);
+
+/* What stands behind "key:" or "-". */
+static void print_value(const cJSON *item, size_t depth, struct buf *out)
+{
+    bool is_collection = (cJSON_IsObject(item) || cJSON_IsArray(item)) && item->child;
+
+    if (is_collection) {
+        (void)buf_addch(out, '\n');
+        print_at(item, depth, out);
+        return;
+    }
+    (void)buf_addch(out, ' ');
+    print_at(item, 0, out);
+}
+
+/* `is_begun`: the first line has its indentation already. */
+static void print_object(const cJSON *tree, size_t depth, bool is_begun, struct buf *out)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, tree)
+    {
+        indent(is_begun && item == tree->child ? 0 : depth, out);
+        add_text(item->string, out);
+        (void)buf_addch(out, ':');
+        print_value(item, depth + 1, out);
+    }
+}
+
+static void print_array(const cJSON *tree, size_t depth, struct buf *out)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, tree)
+    {
+        indent(depth, out);
+        (void)buf_addch(out, '-');
+        if (cJSON_IsObject(item) && item->child) {
+            (void)buf_addch(out, ' ');
+            print_object(item, depth + 1, true, out);
+        } else {
+            print_value(item, depth + 1, out);
+        }
+    }
+}
+
+static void print_at(const cJSON *tree, size_t depth, struct buf *out)
+{
+    auto_free char *text = NULL;
+
+    if (cJSON_IsObject(tree) && tree->child) {
+        print_object(tree, depth, false, out);
+    } else if (cJSON_IsArray(tree) && tree->child) {
+        print_array(tree, depth, out);
+    } else if (cJSON_IsString(tree)) {
+        add_text(tree->valuestring, out);
+        (void)buf_addch(out, '\n');
+    } else {
+        text = json_print(tree);
+        (void)buf_addf(out, "%s\n", text);
+    }
+}
+
+int yamljson_print(const cJSON *tree, struct buf *out)
+{
+    print_at(tree, 0, out);
+    return out->overflowed ? -EFBIG : 0;
 }

@@ -1,20 +1,21 @@
 #pragma once
 /*
- * YAML documents as JSON, as Kubernetes' own tools read them (YAML 1.1 with the rules of
- * sigs.k8s.io/yaml): which plain scalars are null, booleans and numbers, and that aliases are
- * written out. Pure.
+ * YAML of Kubernetes objects to JSON and back, by the rules of the API server and kubectl
+ * (sigs.k8s.io/yaml on go-yaml 2, so YAML 1.1: a plain `yes` is true). Pure.
  */
+#include "buf.h"
 #include "err.h"
 #include "yamltree.h"
 
 #include <cjson/cJSON.h>
 
-#define YAMLJSON_MAX_NODES 50000 /* with what aliases stand for written out */
+#define YAMLJSON_MAX_NODES 400000 /* of the result; aliases count as often as they are used */
 
 /*
- * One node of a tree (a document, say) as a new JSON tree, to be deleted by the caller. An empty
- * document is null; a scalar with a tag is text. -EINVAL with "line N: ...": a key that is no
- * scalar or is there twice, a merge key, a number that a double does not hold exactly, an alias
- * inside of what it stands for, a NUL, more than YAMLJSON_MAX_NODES.
+ * A new tree for a node and what is below. -EINVAL with "line N: ...": tags, merge keys, keys that
+ * are no scalars or stand twice, numbers that JSON does not have, more than YAMLJSON_MAX_NODES.
  */
-int yamljson_make(const struct yamlnode *node, cJSON **out, struct err **e);
+int yamljson_convert(const struct yamlnode *node, cJSON **out, struct err **e);
+
+/* Appends the tree as YAML in block style, which yamljson_convert reads as the same. -EFBIG */
+int yamljson_print(const cJSON *tree, struct buf *out);
