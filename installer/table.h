@@ -2,7 +2,7 @@
 /* Aligned columns on standard output. */
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 8
+#define TABLE_COLUMNS_MAX 12
 
 struct table {
     size_t n_columns;
