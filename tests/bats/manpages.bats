@@ -12,7 +12,7 @@ setup() {
 # verbs: "GROUP VERB" of each verb in `flatnet --help`.
 verbs() {
     sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help |
-        grep -E '^(addons|bundle|host|images|registry|test|deploy|undeploy|status) ' | sed 's/ $//'
+        grep -E '^(addons|bundle|host|images|registry|subnet|test|workload|deploy|undeploy|status) ' | sed 's/ $//'
 }
 
 # help_options TITLE: the options under that title of a help text, as "-f, --file LIST".
@@ -37,7 +37,7 @@ page_options() {
     local group verb text
     while read -r group verb text; do
         assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
-    done < <(grep -E '^  (addons|bundle|host|images|registry|test) ' help)
+    done < <(grep -E '^  (addons|bundle|host|images|registry|subnet|test|workload) ' help)
     while read -r verb text; do
         assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
     done < <(grep -E '^  (deploy|undeploy|status) ' help)
