@@ -7,10 +7,12 @@
 #
 # Before each ```sh block stands <!-- test: PLACE -->, or <!-- test: PLACE, exit N -->. PLACE is tree
 # (the source tree, nothing else), online, site, cluster (a site with a kubeconfig; nodes and pods of
-# that cluster are objects only), host (a machine of its own at the site, rebooted for each block), or
-# rescue (a site without flatnet).
+# that cluster are objects only), network (a cluster with the addons, but nothing that runs), host (a
+# machine of its own at the site, rebooted for each block), or rescue (a site without flatnet).
 load helper
 load deploy
+# shellcheck source=tests/lab/kube.bash
+. "$LAB_HOME/kube.bash"
 # shellcheck source=tests/lab/guest.bash
 . "$LAB_HOME/guest.bash"
 export LAB_USER=ci
@@ -41,6 +43,7 @@ setup_file() {
     deploy_setup_file k
     make_server
     make_place
+    make_network
 }
 
 teardown_file() {
@@ -74,6 +77,15 @@ make_server() {
     mkdir -p "$LAB_DIR/server/var/lib/rancher"
     tar -C "$LAB_DIR/server" -c . | lab_docker host import - server:1 >/dev/null
     lab_docker host create --name rancher-server --network none server:1 /none >/dev/null
+}
+
+# A control plane with the addons and a Deployment called web.
+make_network() {
+    lab_kube network
+    "$FLATNET" addons render --mode multus --kube-version 1.20 -o "$LAB_DIR/addons" >/dev/null
+    lab_kubectl network apply -f "$LAB_DIR/addons/macvlan-network.yml" >/dev/null
+    lab_kubectl network wait --for condition=established crd --all --timeout 120s >/dev/null
+    lab_kubectl network create deployment web --image web:1 --replicas 2 >/dev/null
 }
 
 # The folder that the reader of the README works in, with what the text says is there.
@@ -139,6 +151,11 @@ run_block() (
         cluster)
             KUBECONFIG=$(lab_kube_config k)
             export KUBECONFIG
+            ;;
+        network)
+            KUBECONFIG=$(lab_kube_config network)
+            export KUBECONFIG
+            unset SSL_CERT_FILE
             ;;
         rescue)
             https_proxy=http://$(lab_registry_addr site)
@@ -268,13 +285,22 @@ manifest() {
     for word in deploy undeploy status; do
         "$FLATNET" "$word" --help >>help
     done
+    for word in create ls show rm check; do
+        "$FLATNET" subnet "$word" --help >>help
+    done
+    for word in enable disable show; do
+        "$FLATNET" workload "$word" --help >>help
+    done
+    for word in node cluster; do
+        "$FLATNET" test "$word" --help >>help
+    done
     for readme in README.md README.zh-CN.md; do
         while read -r span; do
             for word in $span; do
                 [[ $word != --* ]] || grep -qE -- " ${word%%=*}( |\$)" help ||
                     fail "$readme names '$word'" || return 1
             done
-            if [[ $span =~ ^(flatnet\ )?(bundle|images|registry|host|addons)\ ([a-z]+) ]]; then
+            if [[ $span =~ ^(flatnet\ )?(bundle|images|registry|host|addons|subnet|workload)\ ([a-z]+) ]]; then
                 grep -qE "^  ${BASH_REMATCH[2]} +${BASH_REMATCH[3]} " help ||
                     fail "$readme names '$span'" || return 1
             fi
