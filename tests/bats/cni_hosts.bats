@@ -162,7 +162,7 @@ have_ips() {
     # others are through.
     in_guest many 'plugin="strace -f -qqq -e trace=sendmsg -e inject=sendmsg:signal=STOP:when=2 -o /run/trace $plugin" \
             call ADD m1 >r1 2>e1 & first=$!
-        until grep -q "stopped by SIGSTOP" /run/trace; do busybox sleep 0.1; done
+        until grep -qs "stopped by SIGSTOP" /run/trace; do busybox sleep 0.1; done
         for i in {2..100}; do call ADD m$i >r$i 2>e$i & jobs+=($!); done
         bad=0; for job in "${jobs[@]}"; do wait $job || bad=$((bad + 1)); done
         kill -s CONT "$(sed "s/ .*//; q" /run/trace)"; wait $first || bad=$((bad + 1))
