@@ -155,13 +155,13 @@ refused() {
     local i
     log_file=$T/l
     for i in {1..30}; do
-        CNI_CONTAINERID=$i CNI_ARGS="K8S_POD_NAME=$(printf '%0200d' "$i")" call CHECK \
+        CNI_CONTAINERID=$i CNI_ARGS="K8S_POD_NAMESPACE=n;K8S_POD_NAME=$(printf '%0200d' "$i")" call CHECK \
             "$(conf 1.0.0 '"logMaxSize": 4096')"
     done
     assert_equal "$(printf '%s\n' l*)" "$(printf '%s\n' l l.1 l.2 log)"
     for i in l l.1 l.2; do
         (($(stat -c %s "$i") < 4096 + 600)) || fail "$i: $(stat -c %s "$i")"
-        refute grep -qvE '^2.* pod=/0+[0-9]+$' "$i"
+        refute grep -qvE '^2.* pod=n/0+[0-9]+$' "$i"
     done
     grep -q 'container=30 ' l || grep -q 'container=30 ' l.1 || fail 'the last line is not there'
     [ "$(stat -c %a l)" = 640 ]
