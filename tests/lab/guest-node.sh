@@ -6,6 +6,8 @@
 #   guest-node.sh NODE NUMBER NODES KUBELET FLATNET
 set -euo pipefail
 node=$1 number=$2 nodes=$3 kubelet=$4 flatnet=$5
+# Memory is there, and a processor is not.
+export GOGC=400
 
 # The root below is the test machine's: what that has of a runtime of its own is put out of sight, and
 # where overlays stand must not be one.
