@@ -136,7 +136,8 @@ static void look_at_network(void *arg)
     look_at(in, NETWORK);
     in->network_looked_ms = kube_now_ms();
     kube_timer_set(in->network, in->told[NETWORK] ? RETRY_MS : LOOK_MS);
-    if (install_net_changed(in->net))
+    /* What cannot be put right is not tried all the time, though each try is a change. */
+    if (install_net_changed(in->net) && !in->told[NETWORK])
         kube_timer_set(in->network, REST_MS);
 }
 
