@@ -220,6 +220,7 @@ manifest() {
     local work=$LAB_DIR/work name id
     [ -x "$LAB_DIR/root/usr/local/bin/flatnet" ]
     [ -s "$LAB_DIR/root/usr/local/share/man/man1/flatnet-bundle.1" ]
+    [ -s "$LAB_DIR/root/usr/local/share/flatnet/images/index.json" ]
     [ -x "$LAB_DIR/dist/linux-amd64/flatnet" ]
     [ -x "$LAB_DIR/dist/linux-arm64/network-controller" ]
     jq -e '.manifests | length == 3' "$LAB_DIR/dist/images/index.json"
