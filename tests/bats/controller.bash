@@ -39,6 +39,11 @@ start() {
     lab_ready "$name" 30 grep -q '^note: leader is' "$LAB_DIR/$name.log"
 }
 
+# start_patient NAME: a replica that is in no hurry to give up its lease, where another thing is tested.
+start_patient() {
+    start "$1" --leader-elect-lease-duration 60 --leader-elect-renew-deadline 40
+}
+
 leads() {
     grep -q '^note: leading' "$LAB_DIR/$1.log"
 }

@@ -62,7 +62,7 @@ JSON
     assert_status 1
     assert_contains "subnet 'all' is there already, with another 'vlan'; change it by 'kubectl edit macvlansubnet" stderr
     # Little is needed, and the controller fills in the rest.
-    start one
+    start_patient one
     run_flatnet subnet create few --master eth0 --cidr 10.2.0.0/24
     assert_status 0
     assert_equal "$output" "subnet 'few' created: master eth0, VLAN 0, 10.2.0.0/24, gateway 10.2.0.1"
@@ -160,7 +160,7 @@ refused() {
 }
 
 @test "ls and show: how full subnets are, and who has which address" {
-    start one
+    start_patient one
     run_flatnet subnet create s1 --master eth0 --vlan "$BATS_TEST_NUMBER" --cidr 10.8.0.0/24 --ip-delay-reuse 600
     { pod a auto s1; pod b 10.8.0.50 s1 0a:00:00:00:00:01; pod cold auto s1; } | kubectl apply -f - >/dev/null
     kubectl apply -f - >/dev/null <<YAML
@@ -240,7 +240,7 @@ YAML
 }
 
 @test "rm: not while addresses are in use, and then gone" {
-    start one
+    start_patient one
     for name in r1 r2; do
         run_flatnet subnet create "$name" --master "eth${name#r}" --cidr 10.10.0.0/24
     done

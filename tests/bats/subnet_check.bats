@@ -60,7 +60,7 @@ codes() {
 
 @test "nothing is wrong with a cluster that works" {
     create ok --master eth0 --vlan 5 --cidr 10.5.0.0/24
-    start one
+    start_patient one
     { pod a auto ok; pod b 10.5.0.9 ok; } | kubectl apply -f - >/dev/null
     wait_ips 2
     lab_wait 20 subnet_is ok '.status.used == 2'
@@ -110,7 +110,7 @@ codes() {
     run_flatnet subnet check far --format json
     assert_equal "$(codes)" ''
     # The controller takes away what nobody has, and gives the other one its address.
-    start one
+    start_patient one
     no_orphans() {
         run_flatnet subnet check --format json
         [[ $(codes) != *orphan* ]]
@@ -143,7 +143,7 @@ YAML
 
 @test "pods that wait and why, half-annotated ones, and namespaces without a network" {
     create p1 --master eth0 --vlan 8 --cidr 10.8.0.0/29
-    start one
+    start_patient one
     { pod right auto p1; pod outside 10.9.9.9 p1; pod half auto p1 | grep -v networks
         pod part auto p1 | grep -v 'cattle.io/subnet'; } | kubectl apply -f - >/dev/null
     lab_wait 20 has_event outside 10.9.9.9
@@ -165,7 +165,7 @@ YAML
 
 @test "services whose endpoints are not those of their pods" {
     create s1 --master eth0 --vlan 9 --cidr 10.9.0.0/24
-    start one
+    start_patient one
     labels='app: web' pod a 10.9.0.10 s1 | kubectl apply -f - >/dev/null
     kubectl patch pod -n "$ns" a --type merge --subresource status -p '{}' 2>/dev/null || true
     kubectl get pod -n "$ns" a -o json | jq '.status = {phase: "Running", podIP: "10.42.0.9", podIPs: [{ip: "10.42.0.9"}],

@@ -92,7 +92,7 @@ JSON
     assert_equal "$output" 'deployment/web unchanged'
     # The pods get what was asked for. Nothing makes pods ready here, so that a rollout would stand still.
     kubectl scale -n "$ns" deployment web --replicas 0
-    start one
+    start_patient one
     kubectl scale -n "$ns" deployment web --replicas 2
     wait_two() {
         [ "$(ips | cut -d ' ' -f 2 | sort | paste -sd ' ')" = '10.1.0.10/24 10.1.0.11/24' ]
@@ -177,7 +177,7 @@ JSON
         assert_status "$want"
         assert_contains "$text" stderr
     }
-    start one
+    start_patient one
     { workload Deployment web 'replicas: 2'; workload Deployment other 'replicas: 0'; } | kubectl apply -f - >/dev/null
     "$FLATNET" workload enable deploy/other -n "$ns" --subnet "$net" --ip 10.4.0.40
     pod single 10.4.0.50 "$net" 0a:00:00:00:00:09 | kubectl apply -f - >/dev/null
@@ -233,7 +233,7 @@ JSON
 
 @test "show: what is asked for, what each pod has, and why one waits" {
     begin 6
-    start one
+    start_patient one
     workload Deployment web 'replicas: 0' | kubectl apply -f - >/dev/null
     enable deploy/web --subnet "$net" --ip 10.6.0.10,10.6.0.11
     kubectl scale -n "$ns" deployment web --replicas 2
