@@ -14,7 +14,7 @@ static inline cJSON *yaml(const char *text)
     cJSON *tree = NULL;
 
     if (yamltree_parse(text, strlen(text), &t, &e) < 0 ||
-        yamljson_make(t.documents[0], &tree, &e) < 0)
+        yamljson_convert(t.documents[0], &tree, &e) < 0)
         fail_msg("%s: %s", text, err_text(e));
     return tree;
 }
