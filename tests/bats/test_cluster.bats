@@ -3,7 +3,7 @@
 # faults on the wire and in the cluster, each of which it has to name.
 # serial
 # timeout: 1800
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
 
 load helper
 # shellcheck source=tests/lab/guest.bash

@@ -2,9 +2,10 @@
 # flatnet test node: two hosts in network namespaces on one switch, with flannel's links, routes,
 # neighbours and forwarding entries as flannel 0.10 makes them, and a real API server that has the
 # nodes' annotations. Then everything that can be wrong with them.
-# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
 
 load helper
+# shellcheck source=tests/lab/kube.bash
 . "$LAB_HOME/kube.bash"
 
 setup_file() {
