@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *format_text(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *format, va_list args)
 {
     char *text = NULL;
 

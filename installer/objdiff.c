@@ -3,6 +3,7 @@
 
 #include "json.h"
 #include "mem.h"
+#include "yamljson.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -202,7 +203,7 @@ void objdiff_objects(const char *name, const cJSON *before, const cJSON *after, 
         auto_json cJSON *stripped = objects[i] ? strip(objects[i]) : NULL;
 
         buf_init(&texts[i], YAML_MAX);
-        objdiff_yaml(stripped, &texts[i]);
+        (void)yamljson_print(stripped, &texts[i]);
     }
     objdiff_text(old_name, texts[0].data, new_name, texts[1].data, out);
     for (size_t i = 0; i < 2; i++)

@@ -1,11 +1,8 @@
 #pragma once
-/* Objects of Kubernetes as people compare them: YAML, and the differences between two. Pure. */
+/* Differences between objects of Kubernetes, as people read them: of their YAML. Pure. */
 #include "buf.h"
 
 #include <cjson/cJSON.h>
-
-/* The tree as YAML in block style, keys in alphabetical order. NULL appends nothing. */
-void objdiff_yaml(const cJSON *tree, struct buf *out);
 
 /*
  * A unified diff with three lines of context between two texts, under the headings "--- old" and

@@ -17,5 +17,6 @@
  */
 int yamljson_convert(const struct yamlnode *node, cJSON **out, struct err **e);
 
-/* Appends the tree as YAML in block style, which yamljson_convert reads as the same. -EFBIG */
+/* Appends the tree as YAML in block style, keys in alphabetical order, which yamljson_convert reads
+ * as the same; NULL appends nothing. -EFBIG */
 int yamljson_print(const cJSON *tree, struct buf *out);

@@ -22,7 +22,7 @@ static void check_writing(const cJSON *tree)
     auto_buf struct buf text;
 
     buf_init(&text, TEXT_MAX);
-    objdiff_yaml(tree, &text);
+    (void)yamljson_print(tree, &text);
     if (text.overflowed)
         return;
     if (yamltree_parse(text.data, text.len, &again, NULL) < 0 || again.n_documents != 1 ||

@@ -23,7 +23,7 @@ static void it_is_written_as_kubectl_would(void **state)
 
     (void)state;
     buf_init(&out, 4096);
-    objdiff_yaml(tree, &out);
+    (void)yamljson_print(tree, &out);
     assert_string_equal(out.data, expected);
     assert_yaml(cJSON_Duplicate(tree, true), out.data);
 }

@@ -112,17 +112,19 @@ static void prints_what_reads_the_same(void **state)
     static const char *const yaml = "apiVersion: macvlan.cluster.cattle.io/v1\n"
                                     "metadata:\n"
                                     "  labels:\n"
-                                    "    vlan: \"100\"\n"
                                     "    project: \"\"\n"
+                                    "    vlan: \"100\"\n"
                                     "spec:\n"
-                                    "  vlan: 100\n"
-                                    "  \"on\": true\n"
-                                    "  cidr: \"10.1.0.0/16\"\n"
-                                    "  ranges:\n"
-                                    "    - rangeStart: \"10.1.0.5\"\n"
-                                    "      rangeEnd: \"10.1.0.9\"\n"
+                                    "  cidr: 10.1.0.0/16\n"
                                     "  none: []\n"
-                                    "  text: \"a: b\\n#c\"\n";
+                                    "  \"on\": true\n"
+                                    "  ranges:\n"
+                                    "  - rangeEnd: 10.1.0.9\n"
+                                    "    rangeStart: 10.1.0.5\n"
+                                    "  text: |-\n"
+                                    "    a: b\n"
+                                    "    #c\n"
+                                    "  vlan: 100\n";
     auto_json cJSON *tree = NULL, *again = NULL;
     auto_buf struct buf text;
 

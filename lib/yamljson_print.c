@@ -1,10 +1,9 @@
 /* JSON written as YAML. */
-#include "objdiff.h"
-
 #include "mem.h"
 #include "yamljson.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -219,10 +218,11 @@ static void write_value(const cJSON *tree, int indent, struct buf *out)
                                               : "null");
 }
 
-void objdiff_yaml(const cJSON *tree, struct buf *out)
+int yamljson_print(const cJSON *tree, struct buf *out)
 {
-    if (tree && cJSON_IsString(tree))
+    if (cJSON_IsString(tree))
         add_text(tree->valuestring, 2, out);
     else if (tree)
         write_value(tree, 0, out);
+    return out->overflowed ? -EFBIG : 0;
 }
