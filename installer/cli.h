@@ -112,3 +112,4 @@ int cmd_registry_logout(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
 int cmd_undeploy(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);

@@ -51,6 +51,7 @@ static const struct {
     {"deploy", NULL, cmd_deploy, "bring the addons into a cluster that is there"},
     {"undeploy", NULL, cmd_undeploy, "take out of a cluster what deploy put in"},
     {"status", NULL, cmd_status, "show what is deployed, and whether it works"},
+    {"doctor", NULL, cmd_doctor, "gather what support asks for into one file, without secrets"},
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

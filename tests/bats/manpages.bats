@@ -12,7 +12,7 @@ setup() {
 # verbs: "GROUP VERB" of each verb in `flatnet --help`.
 verbs() {
     sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) *\([a-z]*\)  .*/\1 \2/p' help |
-        grep -E '^(addons|bundle|host|images|registry|subnet|test|workload|deploy|undeploy|status) ' | sed 's/ $//'
+        grep -E '^(addons|bundle|host|images|registry|subnet|test|workload|deploy|undeploy|status|doctor) ' | sed 's/ $//'
 }
 
 # help_options TITLE: the options under that title of a help text, as "-f, --file LIST".
@@ -40,14 +40,14 @@ page_options() {
     done < <(grep -E '^  (addons|bundle|host|images|registry|subnet|test|workload) ' help)
     while read -r verb text; do
         assert_contains "$text" "$REPO_ROOT/docs/flatnet.1"
-    done < <(grep -E '^  (deploy|undeploy|status) ' help)
+    done < <(grep -E '^  (deploy|undeploy|status|doctor) ' help)
 }
 
 @test "the options of every verb are those of its manual page" {
     local group verb page
     while read -r group verb; do
         page=$REPO_ROOT/docs/flatnet-$group.1
-        [ -n "$verb" ] || page=$REPO_ROOT/docs/flatnet-deploy.1
+        [ -e "$page" ] || page=$REPO_ROOT/docs/flatnet-deploy.1
         # shellcheck disable=SC2086
         "$FLATNET" "$group" $verb --help | help_options options >in-help
         page_options "$page" "flatnet $group${verb:+ $verb}" >in-page

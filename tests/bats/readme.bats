@@ -283,7 +283,7 @@ manifest() {
     for word in render lint copy; do
         "$FLATNET" addons "$word" --help >>help
     done
-    for word in deploy undeploy status; do
+    for word in deploy undeploy status doctor; do
         "$FLATNET" "$word" --help >>help
     done
     for word in create ls show rm check; do

@@ -14,7 +14,7 @@ load helper
 . "$LAB_HOME/cluster.bash"
 
 setup_file() {
-    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint bridge
+    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint ebtables
     local static=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet} plugin probe
     build=${FLATNET_BUILD:-$REPO_ROOT/build}
     lab_init "$$"
@@ -36,8 +36,7 @@ setup_file() {
     controller
     subnet blue 100 10.100.0.0/24
     subnet red 200 10.200.0.0/24
-    wire gw-blue 100 10.100.0.1/24
-    wire gw-red 200 10.200.0.1/24
+    wire
     kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout 300s >/dev/null
 }
 
@@ -71,18 +70,24 @@ spec: {master: eth0, vlan: $2, cidr: $3, gateway: ${3%.0/*}.1, ranges: [{rangeSt
 YAML
 }
 
-# wire NAME VLAN ADDRESS: a machine on that VLAN, as an access port of the switch, in a network of its own.
+# wire: a machine with addresses on both VLANs, the gateways of the subnets.
 wire() {
-    local switch
-    switch=$(lab_pid c-switch)
-    lab_spawn "$1" unshare -n sleep infinity
-    lab_ready "$1" 5 lab_has_own_network "$1"
-    lab_cluster_run c ip link add "p-$1" type veth peer name eth0 netns "$(lab_pid "$1")"
-    lab_cluster_run c ip link set "p-$1" master sw0 up
-    lab_cluster_run c bridge vlan del vid 1 dev "p-$1"
-    lab_cluster_run c bridge vlan add vid "$2" pvid untagged dev "p-$1"
-    nsenter -t "$(lab_pid "$1")" -n ip addr add "$3" dev eth0
-    nsenter -t "$(lab_pid "$1")" -n ip link set eth0 up
+    lab_guest_start wire "$REPO_ROOT/tests/lab/guest-plugin.sh" --switch c-switch --seconds 3000 -- 10.0.0.200
+    lab_wait 60 test -e "$(lab_guest_share wire)/ready"
+    on_wire 'for v in 100 200; do
+        ip link add link eth0 name eth0.$v type vlan id $v && ip link set eth0.$v up && ip addr add 10.$v.0.1/24 dev eth0.$v
+    done'
+}
+
+# on_wire COMMAND: in that machine.
+on_wire() {
+    local share
+    share=$(lab_guest_share wire)
+    rm -f "$share/done"
+    printf '%s\n' "$1" >"$share/do.new"
+    mv "$share/do.new" "$share/do"
+    lab_wait 120 test -e "$share/done"
+    [ "$(tail -n 1 "$share/done")" = 'status 0' ] || fail "$(<"$share/done")"
 }
 
 # tests ARG...: the command in the switch's network. The cluster has neither kube-proxy nor DNS.
@@ -130,9 +135,9 @@ nothing_is_left() {
 }
 
 @test "the port of one node does not carry a VLAN: it is named, and the other VLAN is well" {
-    lab_cluster_run c bridge vlan del vid 100 dev "$(lab_cluster_tap c n2)"
+    lab_cluster_port c n2 no-vlan 100
     tests --only cross-node,same-node,gateway,isolation
-    lab_cluster_run c bridge vlan add vid 100 dev "$(lab_cluster_tap c n2)"
+    lab_cluster_port c n2 open
     assert_status 3
     finds fail cross-node 'blue: a1 > a2'
     first_cause cross-node "the switch port of 'eth0' on n2 does not carry VLAN 100"
@@ -144,13 +149,9 @@ nothing_is_left() {
 }
 
 @test "somebody on the wire has a pod's address" {
-    wire intruder 100 10.100.0.11/24
-    local n
-    for ((n = 12; n < 40; n++)); do
-        nsenter -t "$(lab_pid intruder)" -n ip addr add "10.100.0.$n/24" dev eth0
-    done
+    on_wire 'for n in $(seq 10 40); do ip addr add 10.100.0.$n/24 dev eth0.100; done'
     tests --subnet blue --only duplicate
-    lab_stop intruder
+    on_wire 'for n in $(seq 10 40); do ip addr del 10.100.0.$n/24 dev eth0.100; done'
     assert_status 3
     finds fail duplicate 'answers for it, too'
     nothing_is_left
