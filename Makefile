@@ -58,15 +58,15 @@ UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
 SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
-# Left out of those runs is what tests another program than the one that these flags build or only
-# the data in it, what runs in a guest too small for a sanitizer, and the slow half of addons copy,
-# whose modules have unit tests.
-PLAIN_BATS := dist.bats images_build.bats readme.bats lab.bats host_guest.bats host_systemd.bats cni_vlan.bats \
-	cni_hosts.bats cni_kubelet.bats test_cluster.bats addons_cluster.bats addons_copy_kube.bats
-BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(addprefix tests/bats/,$(PLAIN_BATS))), \
+# Left out of those runs is what tests another program than the one that these flags build or only the
+# data in it, what runs in a guest too small for a sanitizer, and what takes minutes against a whole
+# control plane, whose modules have unit tests.
+PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_kubelet cni_faults \
+	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy
+BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(PLAIN_BATS:%=tests/bats/%.bats)), \
 	$(wildcard tests/bats/*.bats))
 
-.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos bench dist images lint fmt \
+.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos e2e bench dist images lint fmt \
 	deps install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -141,8 +141,7 @@ check-run: tests
 check-unit: $(UNIT) $(FUZZERS)
 	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS)
 
-asan:
-	$(Q)$(SUB) SAN=1 check
+asan: ; $(Q)$(SUB) SAN=1 check
 
 ## cover       line coverage of all tests, per file
 cover: need-check need-cover
@@ -153,8 +152,7 @@ cover: need-check need-cover
 fuzz: need-fuzz
 	$(Q)$(SUB) O=$(O)/fuzz CC=clang FUZZ=1 SAN= COVER= fuzz-run
 
-fuzz-run: $(FUZZERS)
-	$(Q)scripts/fuzz.sh $(O) $(or $(FUZZ_SECONDS),30) $(FUZZERS)
+fuzz-run: $(FUZZERS) ; $(Q)scripts/fuzz.sh $(O) $(or $(FUZZ_SECONDS),30) $(FUZZERS)
 
 ## demo        the whole way from a registry to a loaded host, on real parts
 demo: ARCH ?= amd64
@@ -164,6 +162,10 @@ demo: images need-demo
 ## chaos       network-controller under every kind of fault, for CHAOS_SECONDS (600)
 chaos: tests need-check
 	$(Q)$(RUN_ENV) tests/lab/chaos.sh
+
+## e2e         what needs a cluster of guests and several minutes
+e2e: images tests need-check
+	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
 
 ## bench       measure against other tools; prints ratios
 bench: need-check
@@ -180,14 +182,12 @@ dist images:
 lint: need-lint
 	$(Q)scripts/lint.sh
 
-fmt:
-	$(Q)clang-format -i $(shell find $(SOURCE_DIRS) -name '*.[ch]')
+fmt: ; $(Q)clang-format -i $(shell find $(SOURCE_DIRS) -name '*.[ch]')
 
 ## install     programs, manual pages and images (if made) below DESTDIR and PREFIX (/usr/local)
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(wildcard docs/*.1)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard docs/*.8)
+	$(foreach n,1 8,install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$(n) $(wildcard docs/*.$(n)) &&) :
 	$(if $(wildcard $(DIST)/images),mkdir -p $(SHARE) && rm -rf $(SHARE)/images && cp -r $(DIST)/images $(SHARE))
 
 ## deps, clean install what building needs (Debian 12); remove what was built

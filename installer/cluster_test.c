@@ -259,21 +259,37 @@ int cluster_test_duplicates(struct cluster_test *t, struct err **e)
 
 /* --- fixed addresses --- */
 
-/* True when it runs and has what it names, on its interface too. */
-static int fixed_is_kept(struct cluster_test *t, struct testpod *pod, const char *when,
-                         bool *out_kept, struct err **e)
+/* Of each subnet one pod that names the address and MAC of its pod b, in that one's place. */
+struct fixed {
+    struct cluster_test *t;
+    struct testpod **before, **pods;
+    size_t count;
+};
+
+static struct testpod *in_place_of(const struct testpod *before)
+{
+    char address[IP_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
+    struct testpod *pod = xcalloc(1, sizeof(*pod));
+
+    *pod = (struct testpod){.name = xstrdup("fixed"),
+                            .node = xstrdup(before->node),
+                            .space = before->space,
+                            .net = before->net,
+                            .wanted_ip = xstrdup(ip_format(before->address.addr, address)),
+                            .wanted_mac = xstrdup(ip_mac_format(before->mac, ':', mac))};
+    return pod;
+}
+
+/* Does its interface have what it names? */
+static int judge_fixed(struct cluster_test *t, struct testpod *pod, const char *when,
+                       struct err **e)
 {
     auto_free char *subject = subject_of(pod);
     auto_json cJSON *question = cJSON_CreateObject(), *answer = NULL;
     char address[IP_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
-    const cJSON *link;
-    int r = testpods_create(t->pods, pod, e);
+    const char *has;
+    int r;
 
-    *out_kept = false;
-    if (r == 0)
-        r = testpods_wait(t->pods, pod, 1, t->ready_s, e);
-    if (r < 0)
-        return r;
     if (!pod->is_ready) {
         conn_say(t->report, CONN_FAIL, "fixed", subject, "%s it does not start: %s", when,
                  pod->why ? pod->why : "-");
@@ -286,59 +302,73 @@ static int fixed_is_kept(struct cluster_test *t, struct testpod *pod, const char
     r = testpods_ask(t->pods, pod, question, &answer, e);
     if (r < 0)
         return r;
-    link = link_with(answer, pod);
+    has = json_get_str(link_with(answer, pod), "mac");
     (void)ip_format(pod->address.addr, address);
     (void)ip_mac_format(pod->mac, ':', mac);
-    *out_kept = link && !strcmp(address, pod->wanted_ip) && !strcasecmp(mac, pod->wanted_mac) &&
-                json_get_str(link, "mac") && !strcasecmp(json_get_str(link, "mac"), mac);
-    if (!*out_kept) {
-        conn_say(t->report, CONN_FAIL, "fixed", subject, "%s it has %s and %s, not %s and %s", when,
-                 address, mac, pod->wanted_ip, pod->wanted_mac);
-        conn_cause(t->report, "two controllers run: 'flatnet status'");
+    if (has && !strcmp(address, pod->wanted_ip) && !strcasecmp(mac, pod->wanted_mac) &&
+        !strcasecmp(has, mac)) {
+        conn_say(t->report, CONN_PASS, "fixed", subject, "%s it has %s and %s", when, address, mac);
+        return 0;
     }
+    conn_say(t->report, CONN_FAIL, "fixed", subject, "%s it has %s and %s, not %s and %s", when,
+             address, has ? has : mac, pod->wanted_ip, pod->wanted_mac);
+    conn_cause(t->report, "two controllers run: 'flatnet status'");
     return 0;
 }
 
-static int test_fixed(struct cluster_test *t, struct testpod *before, struct err **e)
+/* All of them at a time: the end of a pod may take a kubelet a minute. */
+static int start_fixed(const struct fixed *f, const char *when, struct err **e)
 {
-    char address[IP_TEXT_SIZE], mac[IP_MAC_TEXT_SIZE];
-    struct testpod pod = {.name = xstrdup("fixed"),
-                          .node = xstrdup(before->node),
-                          .space = before->space,
-                          .net = before->net,
-                          .wanted_ip = xstrdup(ip_format(before->address.addr, address)),
-                          .wanted_mac = xstrdup(ip_mac_format(before->mac, ':', mac))};
-    auto_free char *subject = subject_of(&pod);
-    bool is_kept = false;
-    int r = testpods_delete(t->pods, before, t->ready_s, e);
+    struct testpods *pods = f->t->pods;
+    int r = 0;
 
-    before->is_ready = false;
+    for (size_t i = 0; r == 0 && i < f->count; i++)
+        r = testpods_create(pods, f->pods[i], e);
     if (r == 0)
-        r = fixed_is_kept(t, &pod, "first", &is_kept, e);
-    if (r == 0 && is_kept) {
-        r = testpods_delete(t->pods, &pod, t->ready_s, e);
-        pod.is_ready = false;
-        if (r == 0)
-            r = fixed_is_kept(t, &pod, "after a restart", &is_kept, e);
-        if (r == 0 && is_kept)
-            conn_say(t->report, CONN_PASS, "fixed", subject, "%s and %s, also after a restart",
-                     pod.wanted_ip, pod.wanted_mac);
-    }
-    testpod_release(&pod);
+        r = testpods_wait(pods, f->pods, f->count, f->t->ready_s, e);
+    for (size_t i = 0; r == 0 && i < f->count; i++)
+        r = judge_fixed(f->t, f->pods[i], when, e);
     return r;
+}
+
+static int test_fixed(const struct fixed *f, struct err **e)
+{
+    struct cluster_test *t = f->t;
+    int r = testpods_delete(t->pods, f->before, f->count, t->ready_s, e);
+
+    if (r == 0)
+        r = start_fixed(f, "first", e);
+    if (r == 0)
+        r = testpods_delete(t->pods, f->pods, f->count, t->ready_s, e);
+    return r < 0 ? r : start_fixed(f, "after a restart", e);
 }
 
 int cluster_test_fixed(struct cluster_test *t, struct err **e)
 {
+    struct fixed f = {.t = t,
+                      .before = xcalloc(t->pods->n_nets, sizeof(*f.before)),
+                      .pods = xcalloc(t->pods->n_nets, sizeof(*f.pods))};
+    auto_err struct err *why = NULL;
+    int r;
+
     for (size_t i = 0; i < t->pods->n_nets; i++) {
         struct testpod *before = cluster_test_pod(t, &t->pods->nets[i], 'b');
-        auto_err struct err *why = NULL;
-        int r = before ? test_fixed(t, before, &why) : 0;
 
-        if (r < 0 && cluster_test_is_over(r))
-            return err_set(e, r, "%s", err_text(why));
-        if (r < 0)
-            conn_say(t->report, CONN_FAIL, "fixed", t->pods->nets[i].name, "%s", err_text(why));
+        if (!before)
+            continue;
+        f.before[f.count] = before;
+        f.pods[f.count++] = in_place_of(before);
     }
+    r = test_fixed(&f, &why);
+    for (size_t i = 0; i < f.count; i++) {
+        testpod_release(f.pods[i]);
+        free(f.pods[i]);
+    }
+    free(f.before);
+    free(f.pods);
+    if (r < 0 && cluster_test_is_over(r))
+        return err_set(e, r, "%s", err_text(why));
+    if (r < 0)
+        conn_say(t->report, CONN_FAIL, "fixed", "all", "%s", err_text(why));
     return 0;
 }

@@ -24,7 +24,7 @@
 static struct cluster_options where;
 static struct cli_list subnets, nodes;
 static const char *image, *registry, *pull_secret, *junit;
-static bool all_nodes, is_routed, keep;
+static bool all_nodes, is_routed, keep, no_wait;
 static int ready_s = 120, timeout_s = 1, count = 3;
 
 static const struct conn_check checks[] = {
@@ -64,6 +64,7 @@ static const struct cli_option table[] = {
     {"only", 0, CLI_LIST, "NAME[,NAME]", &choice.only, "these checks and no others"},
     {"skip", 0, CLI_LIST, "NAME[,NAME]", &choice.skip, "all checks but these"},
     {"keep", 0, CLI_FLAG, NULL, &keep, "leave the probe pods where they are"},
+    {"no-wait", 0, CLI_FLAG, NULL, &no_wait, "do not wait until the probe pods are gone"},
     {"junit", 0, CLI_STRING, "FILE", &junit, "write the results as JUnit XML, too"},
     {0},
 };
@@ -185,6 +186,15 @@ static void warn_of_leftovers(struct testpods *t)
 
 /* --- the run --- */
 
+static int wait_for_all(struct testpods *t, struct err **e)
+{
+    auto_free struct testpod **all = xcalloc(t->n_pods, sizeof(struct testpod *));
+
+    for (size_t i = 0; i < t->n_pods; i++)
+        all[i] = &t->pods[i];
+    return testpods_wait(t, all, t->n_pods, ready_s, e);
+}
+
 static int start_pods(struct cluster_test *t, struct err **e)
 {
     struct testpods *pods = t->pods;
@@ -193,7 +203,9 @@ static int start_pods(struct cluster_test *t, struct err **e)
     for (size_t i = 0; r == 0 && i < pods->n_pods; i++)
         r = testpods_create(pods, &pods->pods[i], e);
     log_info("%zu pods on %zu subnets", pods->n_pods, pods->n_nets);
-    return r < 0 ? r : testpods_wait(pods, pods->pods, pods->n_pods, ready_s, e);
+    if (r == 0)
+        r = wait_for_all(pods, e);
+    return r;
 }
 
 static int ask_pairs(struct cluster_test *t, struct conn_pairs *pairs, struct err **e)
@@ -254,7 +266,7 @@ static int clean_up(struct testpods *t, int status, struct err **e)
         return status;
     }
     kube_client_cancel_when(t->kube, NULL);
-    if (testpods_close(t, CLOSE_S, &why) == 0)
+    if (testpods_close(t, no_wait ? 0 : CLOSE_S, &why) == 0)
         return status;
     if (status >= 0)
         return err_set(e, why->status, "%s", why->msg);

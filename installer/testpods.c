@@ -237,7 +237,8 @@ static int read_pod(struct testpods *t, struct testpod *pod, struct err **e)
     return 0;
 }
 
-int testpods_wait(struct testpods *t, struct testpod *pods, size_t n, int timeout_s, struct err **e)
+int testpods_wait(struct testpods *t, struct testpod *const *pods, size_t n, int timeout_s,
+                  struct err **e)
 {
     int64_t until = now_ms() + (int64_t)timeout_s * 1000;
     size_t missing = n;
@@ -247,14 +248,14 @@ int testpods_wait(struct testpods *t, struct testpod *pods, size_t n, int timeou
         r = pause_for(LOOK_MS, e);
         missing = 0;
         for (size_t i = 0; r == 0 && i < n; i++) {
-            if (!pods[i].is_ready)
-                r = read_pod(t, &pods[i], e);
-            missing += !pods[i].is_ready;
+            if (!pods[i]->is_ready)
+                r = read_pod(t, pods[i], e);
+            missing += !pods[i]->is_ready;
         }
     }
     for (size_t i = 0; r == 0 && i < n; i++)
-        if (!pods[i].is_ready)
-            r = read_warning(t, &pods[i], e);
+        if (!pods[i]->is_ready)
+            r = read_warning(t, pods[i], e);
     return r;
 }
 
@@ -277,16 +278,24 @@ static int wait_gone(struct testpods *t, const char *path, int64_t until, struct
     }
 }
 
-int testpods_delete(struct testpods *t, const struct testpod *pod, int timeout_s, struct err **e)
+int testpods_delete(struct testpods *t, struct testpod *const *pods, size_t n, int timeout_s,
+                    struct err **e)
 {
-    auto_free char *path = xasprintf("/api/v1/namespaces/%s/pods/%s", pod->space, pod->name);
-    auto_free char *ip = xasprintf(IPS "/%s", pod->space, pod->name);
     int64_t until = now_ms() + (int64_t)timeout_s * 1000;
-    int r = submit(t, "DELETE", path, NULL, e);
+    int r = 0;
 
-    if (r == 0)
-        r = wait_gone(t, path, until, e);
-    return r < 0 ? r : wait_gone(t, ip, until, e);
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; r == 0 && i < n; i++) {
+            auto_free char *path =
+                xasprintf("/api/v1/namespaces/%s/pods/%s", pods[i]->space, pods[i]->name);
+            auto_free char *ip = xasprintf(IPS "/%s", pods[i]->space, pods[i]->name);
+
+            pods[i]->is_ready = false;
+            r = round ? wait_gone(t, path, until, e) : submit(t, "DELETE", path, NULL, e);
+            if (r == 0 && round)
+                r = wait_gone(t, ip, until, e);
+        }
+    return r;
 }
 
 int testpods_ask(struct testpods *t, const struct testpod *pod, const cJSON *question, cJSON **out,
@@ -313,7 +322,7 @@ int testpods_close(struct testpods *t, int timeout_s, struct err **e)
     int64_t until = now_ms() + (int64_t)timeout_s * 1000;
     int r = 0;
 
-    for (int round = 0; round < 2; round++)
+    for (int round = 0; round < (timeout_s ? 2 : 1); round++)
         for (size_t i = 0; i < t->n_nets; i++)
             for (int k = 0; k < 2; k++) {
                 auto_free char *path = xasprintf("/api/v1/namespaces/%s", t->nets[i].spaces[k]);

@@ -63,14 +63,16 @@ int testpods_open(struct testpods *t, struct err **e);
 int testpods_create(struct testpods *t, const struct testpod *pod, struct err **e);
 /* Waits until each of the `n` pods runs with an address, or the time is over: what then is missing
  * is in `why`. Fails only for what concerns them all. */
-int testpods_wait(struct testpods *t, struct testpod *pods, size_t n, int timeout_s,
+int testpods_wait(struct testpods *t, struct testpod *const *pods, size_t n, int timeout_s,
                   struct err **e);
-/* Deletes one pod and waits until it is gone. */
-int testpods_delete(struct testpods *t, const struct testpod *pod, int timeout_s, struct err **e);
+/* Deletes the `n` pods and waits until they and their addresses are gone. They are not ready then.
+ */
+int testpods_delete(struct testpods *t, struct testpod *const *pods, size_t n, int timeout_s,
+                    struct err **e);
 /* Asks the agent in the pod; see agent.h. */
 int testpods_ask(struct testpods *t, const struct testpod *pod, const cJSON *question, cJSON **out,
                  struct err **e);
-/* Removes the namespaces with all that is in them and waits until they are gone. */
+/* Removes the namespaces with all that is in them and, with a time, waits until they are gone. */
 int testpods_close(struct testpods *t, int timeout_s, struct err **e);
 
 void testpods_release(struct testpods *t);
