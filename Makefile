@@ -62,7 +62,7 @@ SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # data in it, what runs in a guest too small for a sanitizer, and what takes minutes against a whole
 # control plane, whose modules have unit tests.
 PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_kubelet cni_faults \
-	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy
+	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy chaos
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(PLAIN_BATS:%=tests/bats/%.bats)), \
 	$(wildcard tests/bats/*.bats))
 

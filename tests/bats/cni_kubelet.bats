@@ -2,7 +2,6 @@
 # The plugin under its real callers: kubelet 1.20 and containerd's CRI on two nodes with kernels of
 # their own, whose switch carries all VLANs. First chained behind Debian's bridge plugin, as its
 # DaemonSet sets it up; then as the only plugin. The tests follow each other on one cluster.
-# serial
 # timeout: 2400
 # shellcheck disable=SC2030,SC2031,SC2154
 
