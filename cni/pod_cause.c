@@ -42,12 +42,15 @@ static char *judge_record(const cJSON *record)
     return NULL;
 }
 
-static char *judge_lock(const cJSON *object)
+char *pod_cause_of_lock(const cJSON *object)
 {
+    const cJSON *spec = json_get_obj(object, "spec");
     const char *text =
         json_get_str(json_get_obj(json_get_obj(object, "metadata"), "annotations"), LOCK_KEY);
     auto_json cJSON *record = NULL;
 
+    if (spec)
+        return judge_record(spec);
     if (!text || json_parse(text, strlen(text), &record, NULL) < 0)
         return NULL;
     return judge_record(record);
@@ -57,9 +60,8 @@ static char *ask_lease(struct pod_api *api)
 {
     auto_json cJSON *object = NULL;
     int r = pod_api_get(api, LEASE_PATH, &object, NULL);
-    bool is_lease = r != -EKEYREJECTED;
 
-    if (!is_lease)
+    if (r == -EKEYREJECTED)
         r = pod_api_get(api, LOCK_PATH, &object, NULL);
     if (r == -ENOENT)
         return xstrdup("network-controller has never run in this cluster");
@@ -67,7 +69,7 @@ static char *ask_lease(struct pod_api *api)
         return xstrdup("the API server does not answer any more");
     if (r < 0)
         return NULL;
-    return is_lease ? judge_record(json_get_obj(object, "spec")) : judge_lock(object);
+    return pod_cause_of_lock(object);
 }
 
 static const char *event_time(const cJSON *event)
@@ -86,17 +88,11 @@ static bool is_refusal(const cJSON *event)
            json_get_str(event, "message");
 }
 
-static char *ask_events(struct pod_api *api, const char *ns, const char *uid)
+char *pod_cause_of_events(const cJSON *list)
 {
-    auto_free char *path =
-        xasprintf("/api/v1/namespaces/%s/events?fieldSelector=involvedObject.uid%%3D%s&limit=500",
-                  ns, uid);
-    auto_json cJSON *tree = NULL;
     const cJSON *event, *last = NULL;
 
-    if (pod_api_get(api, path, &tree, NULL) < 0)
-        return NULL;
-    cJSON_ArrayForEach(event, json_get_arr(tree, "items"))
+    cJSON_ArrayForEach(event, json_get_arr(list, "items"))
     {
         if (is_refusal(event) && (!last || strcmp(event_time(event), event_time(last)) >= 0))
             last = event;
@@ -105,6 +101,16 @@ static char *ask_events(struct pod_api *api, const char *ns, const char *uid)
         return NULL;
     return xasprintf("network-controller says %s: %.500s", json_get_str(last, "reason"),
                      json_get_str(last, "message"));
+}
+
+static char *ask_events(struct pod_api *api, const char *ns, const char *uid)
+{
+    auto_free char *path =
+        xasprintf("/api/v1/namespaces/%s/events?fieldSelector=involvedObject.uid%%3D%s&limit=500",
+                  ns, uid);
+    auto_json cJSON *tree = NULL;
+
+    return pod_api_get(api, path, &tree, NULL) < 0 ? NULL : pod_cause_of_events(tree);
 }
 
 static char *ask_subnet(struct pod_api *api, const cJSON *annotations)

@@ -12,3 +12,10 @@
  */
 char *pod_cause(struct pod_api *api, const char *ns, const char *name, const char *uid,
                 const cJSON *annotations);
+
+/* --- what the answers say, for the above and for tests; NULL: nothing --- */
+
+/* `object` is the controller's Lease, or the ConfigMap that it has in its place before 1.14. */
+char *pod_cause_of_lock(const cJSON *object);
+/* `list` is the pod's events, of which the last refusal counts. */
+char *pod_cause_of_events(const cJSON *list);
