@@ -316,8 +316,8 @@ static void differ_by_version(void **state)
         {"1.16", "endpoints", "endpointslices"},
         {"1.17", "endpointslices", "JSONPath"},
         {"1.11", "  failurePolicy: Ignore\n", "sideEffects"},
-        {"1.12", "  sideEffects: None\n", "timeoutSeconds"},
-        {"1.14", "  timeoutSeconds: 5\n", "admissionReviewVersions"},
+        {"1.12", "  sideEffects: None\n", "\n  timeoutSeconds"},
+        {"1.14", "\n  timeoutSeconds: 5\n", "admissionReviewVersions"},
         {"1.16", "  admissionReviewVersions: [\"v1\", \"v1beta1\"]\n",
          "admissionregistration.k8s.io/v1beta1"},
     };
