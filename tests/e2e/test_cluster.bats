@@ -132,12 +132,12 @@ nothing_is_left() {
 
 @test "a port without a VLAN and an intruder with the pods' addresses: each is named, the rest is well" {
     lab_cluster_port c n2 no-vlan 100
-    on_wire 'for n in $(seq 10 40); do ip addr add 10.200.0.$n/24 dev eth0.200; done'
+    on_wire 'for n in $(seq 11 40); do ip addr add 10.200.0.$n/24 dev eth0.200; done'
     status=0
     lab_cluster_run c timeout -k 5 600 "$FLATNET" test cluster --only cross-node,same-node,gateway,isolation,duplicate \
         --no-wait >out 2>err || status=$?
     lab_cluster_port c n2 open
-    on_wire 'for n in $(seq 10 40); do ip addr del 10.200.0.$n/24 dev eth0.200; done'
+    on_wire 'for n in $(seq 11 40); do ip addr del 10.200.0.$n/24 dev eth0.200; done'
     assert_status 3
     grep -q '^SUBNET  *NODE  *POD  *ADDRESS  *1  *2  *3  *4 ' out
     grep -qE '^blue +n1 +1 a1 +10\.100\.0\.[0-9]+ .*!x' out
@@ -147,13 +147,13 @@ nothing_is_left() {
     grep -q '^fail  gateway  *blue: a2 > gateway ' out
     refute grep -q '^fail  gateway  *blue: a1 > gateway ' out
     grep -q '^pass  isolation  *blue ' out
-    grep -q '^fail  duplicate  *red: 10\.200\.0\.[0-9]*  .* answers for it, too' out
+    grep -q '^fail  duplicate  *red: 10\.200\.0\.[0-9]*  .* answers for it, too' out || fail "$(cat out)"
     refute grep -q '^fail  duplicate .* answers for it, too' <(grep 'duplicate *blue' out)
 }
 
 @test "the controller does not run: the pods that wait are named, with their cause" {
     lab_stop controller
-    tests --subnet red --only start --ready-timeout 30 --no-wait
+    tests --subnet red --only start --ready-timeout 75 --no-wait
     controller
     assert_status 3
     finds fail start 'red: a1'
