@@ -24,7 +24,6 @@
 struct asker {
     const cJSON *question;
     const char *link; /* or NULL */
-    struct ip_addr from;
     int timeout_ms;
 };
 
@@ -90,9 +89,7 @@ static cJSON *add_result(cJSON *results, const struct err *why)
 
 static int answer_ping(const struct asker *a, const cJSON *item, cJSON *results, struct err **e)
 {
-    struct conn_ping p = {.from = a->from,
-                          .timeout_ms = a->timeout_ms,
-                          .interval_ms = PING_INTERVAL_MS};
+    struct conn_ping p = {.timeout_ms = a->timeout_ms, .interval_ms = PING_INTERVAL_MS};
     struct conn_pong pong = {.sent = 0};
     int64_t count = 1, size = 0;
     auto_err struct err *why = NULL;
@@ -134,7 +131,7 @@ static int answer_arp(const struct asker *a, const cJSON *item, cJSON *results, 
 
     if (!text || ip_parse(text, &of) < 0 || of.family != AF_INET || !a->link)
         return bad("arps", e);
-    (void)conn_arp(a->link, a->from, of, a->timeout_ms, macs, &n, &why);
+    (void)conn_arp(a->link, of, a->timeout_ms, macs, &n, &why);
     list = cJSON_AddArrayToObject(add_result(results, why), "macs");
     for (size_t i = 0; i < n; i++) {
         char mac[IP_MAC_TEXT_SIZE];
@@ -272,14 +269,11 @@ int agent_answer(const cJSON *question, cJSON **out, struct err **e)
     struct asker a = {.question = question, .link = json_get_str(question, "link")};
     auto_json cJSON *answer = cJSON_CreateObject();
     int64_t timeout_ms = TIMEOUT_MS;
-    int r = 0;
+    int r;
 
     if (!cJSON_IsObject(question))
         return err_set(e, -EINVAL, "the question is no JSON object");
-    if (cJSON_HasObjectItem(question, "from"))
-        r = read_ip(question, "from", &a.from, e);
-    if (r == 0)
-        r = read_number(question, "timeoutMs", 60000, &timeout_ms, e);
+    r = read_number(question, "timeoutMs", 60000, &timeout_ms, e);
     a.timeout_ms = (int)timeout_ms;
     if (r == 0)
         r = answer_links(answer, e);

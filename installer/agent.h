@@ -3,9 +3,9 @@
  * What runs inside of a probe pod of `flatnet test cluster`: it answers TCP and UDP on one port,
  * and looks at the network from there when it is asked to, by a JSON object on its command line.
  *
- * The question: {"link", "from", "timeoutMs", "pings": [{"to", "from", "link", "size", "count"}],
+ * The question: {"link", "timeoutMs", "pings": [{"to", "from", "link", "size", "count"}],
  * "arps": ["10.1.0.1"], "tcp": [{"to", "port"}], "names": ["kubernetes.default"]}; everything
- * optional. `link` and `from` are those of arps; a ping has its own.
+ * optional. `link` is that of arps; a ping has its own.
  * The answer has the same members, with one result for each, and "links", "defaultLinks".
  */
 #include "err.h"

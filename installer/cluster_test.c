@@ -170,18 +170,43 @@ int cluster_test_pods(struct cluster_test *t, struct err **e)
 
 /* --- duplicates --- */
 
-static void judge_arp(struct cluster_test *t, const struct testnet *net, const char *address,
-                      const struct ip_mac *wanted, const cJSON *result)
+/* An address, and who ought to be the only one that has it. */
+struct claim {
+    struct ip_addr addr;
+    const struct testpod *pod; /* NULL: the gateway */
+};
+
+/* The gateway's, and those of all pods of the subnet; returns how many. */
+static size_t collect_claims(const struct cluster_test *t, const struct testnet *net,
+                             struct claim *out)
+{
+    size_t n = 0;
+
+    if (net->gateway.family == AF_INET)
+        out[n++] = (struct claim){.addr = net->gateway};
+    for (size_t i = 0; i < t->pods->n_pods; i++) {
+        const struct testpod *pod = &t->pods->pods[i];
+
+        if (pod->net == net && pod->is_ready && pod->address.addr.family == AF_INET)
+            out[n++] = (struct claim){.addr = pod->address.addr, .pod = pod};
+    }
+    return n;
+}
+
+/* `asker` does not hear itself, so that nobody answers for its own address. */
+static void judge_claim(struct cluster_test *t, const struct claim *c, const struct testpod *asker,
+                        const cJSON *result)
 {
     const cJSON *macs = json_get_arr(result, "macs"), *mac;
-    auto_free char *subject = xasprintf("%s: %s", net->name, address);
+    const char *error = json_get_str(result, "error");
+    char own[IP_MAC_TEXT_SIZE] = "", address[IP_TEXT_SIZE];
+    auto_free char *subject = xasprintf("%s: %s", asker->net->name, ip_format(c->addr, address));
     auto_buf struct buf others;
-    char own[IP_MAC_TEXT_SIZE] = "";
     size_t n = 0;
 
     buf_init(&others, 512);
-    if (wanted)
-        (void)ip_mac_format(*wanted, ':', own);
+    if (c->pod)
+        (void)ip_mac_format(c->pod->mac, ':', own);
     cJSON_ArrayForEach(mac, macs)
     {
         const char *text = cJSON_GetStringValue(mac);
@@ -189,54 +214,47 @@ static void judge_arp(struct cluster_test *t, const struct testnet *net, const c
         if (text && strcasecmp(text, own) != 0)
             (void)buf_addf(&others, "%s%s", n++ ? ", " : "", text);
     }
-    if (n > (wanted ? 0 : 1)) {
+    if (error) {
+        conn_say(t->report, CONN_FAIL, "duplicate", subject, "it could not be asked for: %s",
+                 error);
+    } else if (n > (c->pod ? 0 : 1)) {
         conn_say(t->report, CONN_FAIL, "duplicate", subject, "%s answers for it, too", others.data);
         conn_cause(t->report, "a host, VM or pod of another cluster has that address: find the MAC "
                               "in the switch, and take the address out of the subnet's ranges");
-    } else if (!cJSON_GetArraySize(macs)) {
-        conn_say(t->report, wanted ? CONN_FAIL : CONN_WARN, "duplicate", subject,
+    } else if (c->pod != asker && !cJSON_GetArraySize(macs)) {
+        conn_say(t->report, c->pod ? CONN_FAIL : CONN_WARN, "duplicate", subject,
                  "nobody answers ARP for it");
-        conn_cause(t->report, wanted ? "the pod is not reached on its VLAN: see the checks above"
+        conn_cause(t->report, c->pod ? "the pod is not reached on its VLAN: see the checks above"
                                      : "there is no such gateway on the VLAN");
     } else {
-        conn_say(t->report, CONN_PASS, "duplicate", subject, "one MAC answers");
+        conn_say(t->report, CONN_PASS, "duplicate", subject, "nobody else answers for it");
     }
 }
 
-static int ask_arp(struct cluster_test *t, size_t asker, struct err **e)
+static int ask_claims(struct cluster_test *t, const struct testpod *asker, const char *link,
+                      struct err **e)
 {
-    const struct testpod *from = &t->pods->pods[asker];
+    auto_free struct claim *claims = xcalloc(t->pods->n_pods + 1, sizeof(*claims));
+    size_t n = collect_claims(t, asker->net, claims);
     auto_json cJSON *question = cJSON_CreateObject(), *answer = NULL;
     cJSON *arps = cJSON_AddArrayToObject(question, "arps");
-    const cJSON *result;
     auto_err struct err *why = NULL;
     char text[IP_TEXT_SIZE];
     int r;
 
-    json_add_str(question, "link", t->links[asker]);
-    json_add_str(question, "from", ip_format(from->address.addr, text));
+    json_add_str(question, "link", link);
     json_add_int(question, "timeoutMs", t->timeout_ms);
-    if (from->net->gateway.family == AF_INET)
-        cJSON_AddItemToArray(arps, cJSON_CreateString(ip_format(from->net->gateway, text)));
-    for (size_t i = 0; i < t->pods->n_pods; i++)
-        if (i != asker && t->pods->pods[i].is_ready && t->pods->pods[i].net == from->net)
-            cJSON_AddItemToArray(arps, cJSON_CreateString(
-                                           ip_format(t->pods->pods[i].address.addr, text)));
-    r = testpods_ask(t->pods, from, question, &answer, &why);
-    if (r < 0)
-        return cluster_test_is_over(r) ? err_set(e, r, "%s", err_text(why)) : 0;
-    result = json_get_arr(answer, "arps");
-    result = result ? result->child : NULL;
-    if (from->net->gateway.family == AF_INET && result) {
-        judge_arp(t, from->net, ip_format(from->net->gateway, text), NULL, result);
-        result = result->next;
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(arps, cJSON_CreateString(ip_format(claims[i].addr, text)));
+    r = testpods_ask(t->pods, asker, question, &answer, &why);
+    if (r < 0 && cluster_test_is_over(r))
+        return err_set(e, r, "%s", err_text(why));
+    if (r < 0) {
+        conn_say(t->report, CONN_FAIL, "duplicate", asker->net->name, "%s", err_text(why));
+        return 0;
     }
-    for (size_t i = 0; i < t->pods->n_pods && result; i++)
-        if (i != asker && t->pods->pods[i].is_ready && t->pods->pods[i].net == from->net) {
-            judge_arp(t, from->net, ip_format(t->pods->pods[i].address.addr, text),
-                      &t->pods->pods[i].mac, result);
-            result = result->next;
-        }
+    for (size_t i = 0; i < n; i++)
+        judge_claim(t, &claims[i], asker, cJSON_GetArrayItem(json_get_arr(answer, "arps"), (int)i));
     return 0;
 }
 
@@ -251,7 +269,7 @@ int cluster_test_duplicates(struct cluster_test *t, struct err **e)
             if (pod->net != &t->pods->nets[i] || !pod->is_ready || !*t->links[k] ||
                 pod->address.addr.family != AF_INET)
                 continue;
-            r = ask_arp(t, k, e);
+            r = ask_claims(t, pod, t->links[k], e);
             break;
         }
     return r;

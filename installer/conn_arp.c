@@ -1,4 +1,4 @@
-/* ARP (RFC 826) by a packet socket. */
+/* ARP (RFC 826, RFC 5227) by a packet socket. */
 #include "conn_arp.h"
 
 #include "mem.h"
@@ -46,8 +46,7 @@ static int open_link(const char *name, int *out_fd, struct sockaddr_ll *out_own,
     return 0;
 }
 
-static int ask(int fd, const struct sockaddr_ll *own, struct ip_addr from, struct ip_addr of,
-               struct err **e)
+static int ask(int fd, const struct sockaddr_ll *own, struct ip_addr of, struct err **e)
 {
     struct sockaddr_ll to = *own;
     struct ether_arp arp = {.ea_hdr = {.ar_hrd = htons(ARPHRD_ETHER),
@@ -58,8 +57,6 @@ static int ask(int fd, const struct sockaddr_ll *own, struct ip_addr from, struc
     uint8_t bytes[16];
 
     memcpy(arp.arp_sha, own->sll_addr, ETH_ALEN);
-    (void)ip_bytes(from, bytes);
-    memcpy(arp.arp_spa, bytes, 4);
     (void)ip_bytes(of, bytes);
     memcpy(arp.arp_tpa, bytes, 4);
     to.sll_protocol = htons(ETH_P_ARP);
@@ -89,8 +86,8 @@ static void note(const uint8_t *mac, struct ip_mac *out, size_t *count)
         memcpy(out[(*count)++].bytes, mac, ETH_ALEN);
 }
 
-int conn_arp(const char *link, struct ip_addr from, struct ip_addr of, int timeout_ms,
-             struct ip_mac out[CONN_ARP_MAX], size_t *out_count, struct err **e)
+int conn_arp(const char *link, struct ip_addr of, int timeout_ms, struct ip_mac out[CONN_ARP_MAX],
+             size_t *out_count, struct err **e)
 {
     auto_close int fd = -1;
     struct sockaddr_ll own = {.sll_ifindex = 0};
@@ -104,7 +101,7 @@ int conn_arp(const char *link, struct ip_addr from, struct ip_addr of, int timeo
         struct ether_arp arp;
 
         if (asked < QUESTIONS && now_ms() >= next) {
-            r = ask(fd, &own, from, of, e);
+            r = ask(fd, &own, of, e);
             asked++;
             next = now_ms() + timeout_ms / (QUESTIONS + 1);
         }
