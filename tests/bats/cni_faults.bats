@@ -24,10 +24,7 @@ setup_file() {
         --log "$LAB_DIR/proxy.faults" --upstream "127.0.0.1:$(cat "$LAB_DIR/k.port")" --ca "$LAB_DIR/ca.crt" \
         --tls-cert "$LAB_DIR/server.crt" --tls-key "$LAB_DIR/server.key" --seed "${SEED:-1}"
     lab_ready proxy 30 test -s "$LAB_DIR/proxy.addr"
-    # The proxy is not in that namespace; a socket leads there.
-    lab_spawn api-out socat "UNIX-LISTEN:$LAB_DIR/api.sock,fork" "TCP:$(cat "$LAB_DIR/proxy.addr")"
-    lab_spawn api-in nsenter --net="/run/netns/$HOST" socat TCP-LISTEN:6443,bind=127.0.0.1,fork,reuseaddr "UNIX-CONNECT:$LAB_DIR/api.sock"
-    lab_ready api-in 30 nsenter --net="/run/netns/$HOST" curl -sk https://127.0.0.1:6443/version -o /dev/null
+    lab_kube_relay api "$HOST" 6443 "$(cat "$LAB_DIR/proxy.addr")"
     config_with "$(lab_kube_token k kube-system multus)" >"$LAB_DIR/plugin.config"
     CONTROLLER=${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller
     lab_spawn one "$CONTROLLER" --kubeconfig "$LAB_DIR/controller.config" --listen 127.0.0.1:0

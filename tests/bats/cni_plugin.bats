@@ -20,14 +20,7 @@ setup_file() {
     ip -n "$HOST" link add eth0 type veth peer name far0
     ip -n "$HOST" link set eth0 up
     ip -n "$HOST" link set far0 up
-    # The API server is not in that namespace; a socket leads there.
-    local port
-    port=$(grep -oE 'https://127.0.0.1:[0-9]+' "$LAB_DIR/multus.config")
-    port=${port##*:}
-    lab_spawn api-out socat "UNIX-LISTEN:$LAB_DIR/api.sock,fork" "TCP:127.0.0.1:$port"
-    lab_spawn api-in nsenter --net="/run/netns/$HOST" socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" \
-        "UNIX-CONNECT:$LAB_DIR/api.sock"
-    lab_ready api-in 30 nsenter --net="/run/netns/$HOST" curl -sk "https://127.0.0.1:$port/version" -o /dev/null
+    lab_kube_relay api "$HOST" "$(<"$LAB_DIR/k.port")" "127.0.0.1:$(<"$LAB_DIR/k.port")"
     CONTROLLER=${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller
     lab_spawn one "$CONTROLLER" --kubeconfig "$LAB_DIR/controller.config" --listen 127.0.0.1:0
     lab_ready one 60 grep -q '^note: leading' "$LAB_DIR/one.log"

@@ -96,12 +96,8 @@ first_cause() {
 
 # Leads the API server into the namespace of host a, makes nodes and sets $KUBECONFIG.
 cluster() {
-    local port name n
-    port=$(<"$LAB_DIR/k.port")
-    lab_spawn "out$BATS_TEST_NUMBER" socat "UNIX-LISTEN:$T/api.sock,fork" "TCP:127.0.0.1:$port"
-    lab_spawn "in$BATS_TEST_NUMBER" nsenter --net="/run/netns/$ns-a" socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" \
-        "UNIX-CONNECT:$T/api.sock"
-    lab_ready "in$BATS_TEST_NUMBER" 30 nsenter --net="/run/netns/$ns-a" curl -sk "https://127.0.0.1:$port/version" -o /dev/null
+    local name n
+    lab_kube_relay "api$BATS_TEST_NUMBER" "$ns-a" "$(<"$LAB_DIR/k.port")" "127.0.0.1:$(<"$LAB_DIR/k.port")"
     KUBECONFIG=$(lab_kube_config k)
     export KUBECONFIG
     n=0

@@ -30,6 +30,16 @@ lab_kube_config() {
     printf '%s\n' "$LAB_DIR/$1.kube/kubeconfig"
 }
 
+# lab_kube_relay NAME NETNS PORT ADDRESS: PORT of loopback in the network namespace NETNS (as of ip netns)
+# leads to the API server, or the proxy before it, at ADDRESS of this one.
+lab_kube_relay() {
+    local socket
+    socket=$(mktemp -u "$LAB_DIR/relay.XXXXXXXX")
+    lab_spawn "$1-out" socat "UNIX-LISTEN:$socket,fork" "TCP:$4"
+    lab_spawn "$1-in" nsenter --net="/run/netns/$2" socat "TCP-LISTEN:$3,bind=127.0.0.1,fork,reuseaddr" "UNIX-CONNECT:$socket"
+    lab_ready "$1-in" 30 nsenter --net="/run/netns/$2" curl -sk "https://127.0.0.1:$3/version" -o /dev/null
+}
+
 # lab_kubectl NAME ARG...: kubectl 1.20 as administrator, or as another with --token.
 lab_kubectl() {
     local dir=$LAB_DIR/$1.kube kubectl
