@@ -6,6 +6,9 @@
 #
 #   lab_cluster NAME NODES [BUNDLE...]      start it all; nodes n1, n2, ... (at most 9) are Ready, and
 #                                           have the images of these bundles
+#   lab_cluster_start NAME NODES [BUNDLE...], lab_cluster_join NAME   the two halves of that: nodes
+#                                           without kubelets, as hosts are before there is a cluster;
+#                                           their kubelets, which are not waited for
 #   lab_cluster_kubectl NAME ARG...         kubectl as administrator
 #   lab_cluster_config NAME -> file         the administrator's kubeconfig
 #   lab_cluster_token NAME NAMESPACE ACCOUNT -> token
@@ -31,10 +34,16 @@
 # docker.io/lab/busybox:1, sleeps, and is the sandboxes' too. Nothing answers for other services: there is
 # no kube-proxy and no DNS. NAME has at most 8 letters, since the names of taps come from it.
 #
+# LAB_CLUSTER_BRIDGE=no leaves that file out: nodes are Ready when somebody has given them a network.
 # LAB_CLUSTER_SECONDS (3000) is how long a node lives at most. LAB_CLUSTER_MEMORY (1024M) is what it has.
 
 # lab_cluster NAME NODES [BUNDLE...]
 lab_cluster() {
+    lab_cluster_start "$@" && lab_cluster_join "$1" && lab_cluster_ready "$1"
+}
+
+# lab_cluster_start NAME NODES [BUNDLE...]
+lab_cluster_start() {
     local name=$1 nodes=$2 dir=$LAB_DIR/$1.cluster node plane
     shift 2
     mkdir -p "$dir/bundles"
@@ -51,11 +60,15 @@ lab_cluster() {
         lab_cluster_boot "$name" "$node" || return 1
     done
     wait "$plane" || { cat "$dir/plane.log" >&2; return 1; }
-    for node in $(lab_cluster_names "$name"); do
-        cp "$dir/kubeconfig" "$(lab_cluster_share "$name" "$node")/kubeconfig.new"
-        mv "$(lab_cluster_share "$name" "$node")"/kubeconfig{.new,}
+}
+
+# lab_cluster_join NAME: their kubelets begin with the file.
+lab_cluster_join() {
+    local node
+    for node in $(lab_cluster_names "$1"); do
+        cp "$LAB_DIR/$1.cluster/kubeconfig" "$(lab_cluster_share "$1" "$node")/kubeconfig.new"
+        mv "$(lab_cluster_share "$1" "$node")"/kubeconfig{.new,}
     done
-    lab_cluster_ready "$name"
 }
 
 lab_cluster_switch() {
@@ -181,6 +194,7 @@ lab_cluster_boot() {
     [ -e "${share%/share}/disk" ] || lab_cluster_disk "${share%/share}/disk" || return 1
     rm -rf "${share:?}/do" "${share:?}/boot"
     mkdir "$share/do"
+    [ "${LAB_CLUSTER_BRIDGE:-yes}" = yes ] || : >"$share/no-bridge"
     cp -r "$LAB_DIR/$name.cluster/bundles" "$share/"
     lab_guest_start "$name-$node" "$LAB_HOME/guest-node.sh" --switch "$name-switch" --memory "${LAB_CLUSTER_MEMORY:-1024M}" \
         --seconds "${LAB_CLUSTER_SECONDS:-3000}" -- "$node" "${node#n}" "$(cat "$LAB_DIR/$name.cluster/nodes")" \

@@ -117,7 +117,7 @@ make_network
 start_containerd
 # What follows is on the disk from then on, and the user's to change.
 if [ ! -e /disk/made ]; then
-    write_bridge
+    [ -e /run/lab/no-bridge ] || write_bridge
     load_images
     : >/disk/made
     sync

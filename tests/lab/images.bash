@@ -11,17 +11,19 @@ lab_skopeo_push() {
         "$@" "$from" "docker://$to"
 }
 
-# lab_image_push ADDR REPO:TAG [--base-shared] [--layers N] [--layer-kb K] [--format docker|oci]:
-# an image made by umoci: static busybox, then N (1) layers of K (64) KiB. Images with --base-shared
-# have the same first layer. The format is docker (schema 2) unless oci is asked for.
+# lab_image_push ADDR REPO:TAG [--base-shared] [--layers N] [--layer-kb K] [--format docker|oci] [--add DIR]:
+# an image made by umoci: static busybox, then N (1) layers of K (64) KiB, and a last one of what is in
+# DIR. Images with --base-shared have the same first layer. The format is docker (schema 2) unless oci is
+# asked for.
 lab_image_push() {
-    local addr=$1 ref=$2 base=$2 layers=1 kb=64 format=v2s2
+    local addr=$1 ref=$2 base=$2 layers=1 kb=64 format=v2s2 add=
     shift 2
     while [ $# -gt 0 ]; do
         case $1 in
             --base-shared) base=shared ;;
             --layers) layers=$2; shift ;;
             --layer-kb) kb=$2; shift ;;
+            --add) add=$2; shift ;;
             --format)
                 [ "$2" = docker ] || format=oci
                 shift
@@ -33,6 +35,7 @@ lab_image_push() {
     local dir
     dir=$(mktemp -d "$LAB_DIR/image.XXXXXX")
     lab_image_umoci "$dir" "$base" "$ref" "$layers" "$kb" || return 1
+    [ -z "$add" ] || umoci insert --image "$dir/layout:new" "$add" / || return 1
     lab_skopeo_push "oci:$dir/layout:new" "$addr/$ref" --format "$format" || return 1
     rm -rf "$dir"
 }

@@ -27,7 +27,7 @@
 #   lab_containerd NAME [cri]    lab_ctr NAME ARG... (namespace k8s.io)    lab_containerd_sock NAME
 #
 # images.bash (ADDR is HOST:PORT)
-#   lab_image_push ADDR REPO:TAG [--base-shared] [--layers N] [--layer-kb K] [--format docker|oci]
+#   lab_image_push ADDR REPO:TAG [--base-shared] [--layers N] [--layer-kb K] [--format docker|oci] [--add DIR]
 #   lab_image_multi ADDR REPO:TAG [oci|docker|nested|attestation]
 #   lab_image_zstd ADDR REPO:TAG    lab_image_plain ADDR REPO:TAG
 #   lab_image_schema1 ADDR REPO:TAG [--unflagged]
