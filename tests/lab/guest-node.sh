@@ -80,13 +80,17 @@ load_images() {
     done
 }
 
+# Until there is a cluster to join, this is a host like any other.
 start_kubelet() {
-    "$kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
+    until [ -e /run/lab/kubeconfig ]; do
+        busybox sleep 0.3
+    done
+    exec "$kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
         --container-runtime remote --container-runtime-endpoint unix:///run/containerd/containerd.sock \
         --anonymous-auth --authorization-mode AlwaysAllow --cert-dir /var/lib/kubelet/pki --resolv-conf /run/resolv.conf \
         --cgroup-driver cgroupfs --cgroups-per-qos=false --enforce-node-allocatable= --fail-swap-on=false \
         --make-iptables-util-chains=false --image-gc-high-threshold 100 --eviction-hard= \
-        --housekeeping-interval 30s --node-status-update-frequency 4s >>/run/lab/kubelet.log 2>&1 &
+        --housekeeping-interval 30s --node-status-update-frequency 4s >>/run/lab/kubelet.log 2>&1
 }
 
 # serve: each /run/lab/do/N.cmd is run, aside of the others; N.out, N.err, and at last N.status.
@@ -122,8 +126,5 @@ if [ ! -e /disk/made ]; then
     : >/disk/made
     sync
 fi
-until [ -e /run/lab/kubeconfig ]; do
-    busybox sleep 0.1
-done
-start_kubelet
+start_kubelet &
 serve

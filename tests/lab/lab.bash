@@ -97,13 +97,16 @@ lab_free_port() {
     /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# lab_wait SECONDS CMD...: poll CMD until it succeeds; 1 when the time is over.
+# lab_wait SECONDS CMD...: poll CMD until it succeeds; 1 when the time is over. The longer it takes, the
+# less often it is asked, since asking takes from the processor that what is awaited needs.
 lab_wait() {
-    local end=$((SECONDS + $1))
+    local begin=$SECONDS pause=0.05
+    local end=$((begin + $1))
     shift
     until "$@"; do
         [ "$SECONDS" -lt "$end" ] || return 1
-        sleep 0.05
+        ((SECONDS - begin < 3)) || pause=0.4
+        sleep "$pause"
     done
 }
 
