@@ -157,6 +157,22 @@ static void check_drivers(struct docker *d, struct host_verdict *v)
         host_say(v, HOST_PASS, NULL, "cgroup driver %s (kubelet must have the same)", cgroup);
 }
 
+/* RKE's clusters need docker, others may have containerd alone. */
+static void say_no_docker(const struct host *h, const char *why, struct host_verdict *v)
+{
+    auto_free char *version = NULL;
+    struct containerd *c = NULL;
+
+    if (containerd_open(NULL, NULL, h->root, &c, NULL) < 0 ||
+        containerd_version(c, &version, NULL) < 0)
+        host_say(v, HOST_FAIL, "install docker and start it (RKE runs everything in it)", "%s",
+                 why);
+    else
+        host_say(v, HOST_WARN, "install docker and start it if RKE is to make the cluster",
+                 "%s; containerd %s runs", why, version);
+    containerd_free(c);
+}
+
 void host_check_docker(const struct host *h, struct host_verdict *v)
 {
     auto_err struct err *e = NULL;
@@ -164,8 +180,7 @@ void host_check_docker(const struct host *h, struct host_verdict *v)
     const char *version;
 
     if (docker_open(h->root, &d, &e) < 0) {
-        host_say(v, HOST_FAIL, "install docker and start it (RKE runs everything in it)", "%s",
-                 err_text(e));
+        say_no_docker(h, err_text(e), v);
         return;
     }
     version = docker_info(d)->version;

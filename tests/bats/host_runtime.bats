@@ -40,6 +40,9 @@ item() {
     item docker pass "cgroup driver $(lab_docker d info -f '{{.CgroupDriver}}')"
     DOCKER_HOST=unix://$T/none.sock
     item docker fail 'install docker and start it'
+    export CONTAINERD_ADDRESS
+    CONTAINERD_ADDRESS=$(lab_containerd_sock c)
+    item docker warn 'if RKE is to make the cluster'
 }
 
 @test "room in docker's root for the images of a bundle" {

@@ -49,8 +49,8 @@ site_bundle() {
     lab_registry_stop upstream
     for node in n1 n2; do
         cp macvlan.tar "$(lab_cluster_share c "$node")/"
-        at_node "$node" tar -xf /run/lab/macvlan.tar -C /usr/local --strip-components=0 --transform 's|.*/|bin/|' bin/linux-amd64/flatnet
-        at_node "$node" flatnet bundle verify /run/lab/macvlan.tar
+        at_node "$node" tar -xf /run/lab/macvlan.tar -C /usr/local --strip-components=2 --one-top-level=bin bin/linux-amd64/flatnet
+        at_node "$node" /usr/local/bin/flatnet bundle verify /run/lab/macvlan.tar
     done
 }
 
@@ -59,13 +59,13 @@ site_hosts() {
     for node in n1 n2; do
         [ "$node" = n1 ] && other=10.0.0.12 || other=10.0.0.11
         status=0
-        at_node "$node" flatnet host check --master eth0 --format json >"check.$node" || status=$?
+        at_node "$node" /usr/local/bin/flatnet host check --master eth0 --format json >"check.$node" || status=$?
         assert_status 3
-        at_node "$node" flatnet host prepare --master eth0 --yes
-        at_node "$node" flatnet host check --master eth0
-        at_node "$node" flatnet host iface --peer "$other" | tee "iface.$node" >&2
-        at_node "$node" flatnet images load --quiet /run/lab/macvlan.tar
-        at_node "$node" flatnet images ls /run/lab/macvlan.tar
+        at_node "$node" /usr/local/bin/flatnet host prepare --master eth0 --yes
+        at_node "$node" /usr/local/bin/flatnet host check --master eth0
+        at_node "$node" /usr/local/bin/flatnet host iface --peer "$other" | tee "iface.$node" >&2
+        at_node "$node" /usr/local/bin/flatnet images load --quiet /run/lab/macvlan.tar
+        at_node "$node" /usr/local/bin/flatnet images ls /run/lab/macvlan.tar
     done
 }
 
@@ -79,7 +79,7 @@ site_rancher() {
     lab_docker rancher run -d --name rancher-server --network none cnrancher/rancher:v2.2.3 sleep 1000000 >/dev/null
     run_flatnet bundle extract macvlan.tar --only 'addons/*' -o site
     assert_status 0
-    run_flatnet addons lint site/addons
+    run_flatnet addons lint --kube-version 1.20 site/addons
     assert_status 0
     run_flatnet addons copy site/addons
     assert_status 0

@@ -29,18 +29,25 @@ make_host() {
     modprobe -a 8021q macvlan bridge veth
 }
 
-# The API server itself answers at the address of its service, so that no kube-proxy is needed. A
-# machine that starts again has the MAC that it had.
+# A machine that starts again has the MAC that it had.
 make_network() {
+    printf 'link set lo up\nlink set eth0 address 02:00:00:00:fe:0%d\nlink set eth0 up\naddr add 10.0.0.1%d/24 dev eth0\n' \
+        "$number" "$number" | ip -batch -
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+}
+
+# The API server itself answers at the address of its service, so that no kube-proxy is needed.
+make_pod_network() {
     local n
     {
-        printf 'link set lo up\nlink set eth0 address 02:00:00:00:fe:0%d\nlink set eth0 up\n' "$number"
-        printf 'addr add 10.0.0.1%d/24 dev eth0\nroute add 10.43.0.0/16 via 10.0.0.1\n' "$number"
+        printf 'route add 10.43.0.0/16 via 10.0.0.1\n'
         for ((n = 1; n <= nodes; n++)); do
             [ "$n" = "$number" ] || printf 'route add 10.42.%d.0/24 via 10.0.0.1%d\n' "$n" "$n"
         done
     } | ip -batch -
-    echo 1 >/proc/sys/net/ipv4/ip_forward
+    mkdir -p /run/flannel
+    printf 'FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.%d.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n' \
+        "$number" >/run/flannel/subnet.env
 }
 
 # Debian's bridge plugin with a range of addresses, as flannel would hand it on.
@@ -85,6 +92,7 @@ start_kubelet() {
     until [ -e /run/lab/kubeconfig ]; do
         busybox sleep 0.3
     done
+    make_pod_network
     exec "$kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
         --container-runtime remote --container-runtime-endpoint unix:///run/containerd/containerd.sock \
         --anonymous-auth --authorization-mode AlwaysAllow --cert-dir /var/lib/kubelet/pki --resolv-conf /run/resolv.conf \
