@@ -55,18 +55,28 @@ site_bundle() {
 }
 
 site_hosts() {
-    local node other
+    local node
+    local -a jobs=()
     for node in n1 n2; do
-        [ "$node" = n1 ] && other=10.0.0.12 || other=10.0.0.11
-        status=0
-        at_node "$node" /usr/local/bin/flatnet host check --master eth0 --format json >"check.$node" || status=$?
-        assert_status 3
-        at_node "$node" /usr/local/bin/flatnet host prepare --master eth0 --yes
-        at_node "$node" /usr/local/bin/flatnet host check --master eth0
-        at_node "$node" /usr/local/bin/flatnet host iface --peer "$other" | tee "iface.$node" >&2
-        at_node "$node" /usr/local/bin/flatnet images load --quiet /run/lab/macvlan.tar
-        at_node "$node" /usr/local/bin/flatnet images ls /run/lab/macvlan.tar
+        site_host "$node" >"$T/said.$node" 2>&1 &
+        jobs+=("$!")
     done
+    wait "${jobs[0]}" && wait "${jobs[1]}" || fail "$(cat "$T"/said.*)"
+}
+
+# site_host NODE: what must be mended is told before, and is right after.
+site_host() {
+    local node=$1 flatnet=/usr/local/bin/flatnet peer=10.0.0.12 before=0
+    [ "$node" = n1 ] || peer=10.0.0.11
+    at_node "$node" "$flatnet" host check --master eth0 --format json >"$T/before.$node" || before=$?
+    [ "$before" = 3 ] || return 1
+    jq -e '[.items[] | select(.result == "fail").name] == ["modules-boot", "sysctl", "promisc"]' "$T/before.$node" || return 1
+    at_node "$node" "$flatnet" host prepare --master eth0 --yes &&
+        at_node "$node" "$flatnet" host check --master eth0 --bundle /run/lab/macvlan.tar &&
+        at_node "$node" "$flatnet" host iface --peer "$peer" >"$T/iface.$node" &&
+        grep -q 'eth0' "$T/iface.$node" &&
+        at_node "$node" "$flatnet" images load --quiet /run/lab/macvlan.tar &&
+        at_node "$node" "$flatnet" images ls /run/lab/macvlan.tar
 }
 
 site_rancher() {
