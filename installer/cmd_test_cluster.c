@@ -147,7 +147,7 @@ static int choose_nodes(const cJSON *items, char ***out_names, size_t *out_count
     return 0;
 }
 
-static int plan(struct testpods *t, struct err **e)
+static int plan(struct testpods *t, struct flannel_nodes *out_nodes, struct err **e)
 {
     auto_json cJSON *all_subnets = NULL, *all = NULL;
     auto_free char **names = NULL;
@@ -162,9 +162,11 @@ static int plan(struct testpods *t, struct err **e)
         r = kube_list(t->kube, NODES, &all, e);
     if (r == 0)
         r = choose_nodes(all, &names, &n, e);
-    if (r == 0)
-        testpods_plan(t, names, n);
-    return r;
+    if (r < 0)
+        return r;
+    testpods_plan(t, names, n);
+    flannel_nodes_read(all, out_nodes);
+    return 0;
 }
 
 static void warn_of_leftovers(struct testpods *t)
@@ -304,7 +306,7 @@ static int test(struct testpods *t, struct err **e)
                              .choice = &choice,
                              .ready_s = ready_s,
                              .timeout_ms = timeout_s * 1000};
-    int r = plan(t, e);
+    int r = plan(t, &pairs.nodes, e);
 
     if (r < 0)
         return r;

@@ -111,6 +111,7 @@ void conn_pairs_release(struct conn_pairs *p)
     for (size_t i = 0; i < p->count; i++)
         free(p->items[i].error);
     free(p->items);
+    flannel_nodes_release(&p->nodes);
     *p = (struct conn_pairs){.count = 0};
 }
 

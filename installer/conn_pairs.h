@@ -4,6 +4,7 @@
  * and the verdicts. Pure.
  */
 #include "conn.h"
+#include "flannel_nodes.h"
 #include "testpods.h"
 
 #include <cjson/cJSON.h>
@@ -27,7 +28,8 @@ struct conn_pair {
 struct conn_pairs {
     struct conn_pair *items;
     size_t count;
-    unsigned n_pings; /* for each */
+    unsigned n_pings;           /* for each */
+    struct flannel_nodes nodes; /* of the cluster; none where they are not known */
 };
 
 /* All pairs of pods that are ready. `mtu` is that of the pods' interfaces, by pod; 0: not known. */

@@ -31,6 +31,40 @@ static int gateway_from(const struct judge *j, const struct testpod *of)
     return best;
 }
 
+static bool is_at(const struct conn_pair *pair, const char *node)
+{
+    return !strcmp(pair->from->node, node) || (pair->to && !strcmp(pair->to->node, node));
+}
+
+/* Does another VLAN of the same NIC come to one of the two nodes (`b` may be NULL) from outside?
+ * 1: it does, 0: none does, -1: there is none. */
+static int other_vlan_at(const struct judge *j, const struct testnet *net, const char *a,
+                         const char *b)
+{
+    int best = -1;
+
+    for (size_t i = 0; i < j->p->count; i++) {
+        const struct conn_pair *pair = &j->p->items[i];
+
+        if (pair->from->net->vlan == net->vlan || strcmp(pair->from->net->master, net->master) ||
+            (strcmp(pair->check, "gateway") != 0 && strcmp(pair->check, "cross-node") != 0))
+            continue;
+        if (pair->is_done && (is_at(pair, a) || (b && is_at(pair, b))) &&
+            (pair->received || best < 0))
+            best = pair->received > 0;
+    }
+    return best;
+}
+
+static bool reaches_gateway(const struct judge *j, const struct testnet *net)
+{
+    for (size_t i = 0; i < j->p->count; i++)
+        if (!strcmp(j->p->items[i].check, "gateway") && j->p->items[i].from->net == net &&
+            j->p->items[i].received)
+            return true;
+    return false;
+}
+
 /* The node whose link to the VLAN is broken, where the gateway tells; or NULL. */
 static const char *lonely_node(const struct judge *j, const struct conn_pair *pair)
 {
@@ -41,45 +75,72 @@ static const char *lonely_node(const struct judge *j, const struct conn_pair *pa
     return a == 0 && b == 1 ? pair->from->node : NULL;
 }
 
-static void causes_of_the_wire(const struct judge *j, const struct testnet *net, const char *where)
+static void cause_of_trunk(const struct judge *j, const struct testnet *net, const char *where)
 {
     if (net->vlan)
         conn_cause(j->r,
                    "the switch port of '%s' on %s does not carry VLAN %u: make it a trunk "
                    "that lets it through",
                    net->master, where, net->vlan);
+}
+
+/* On `node`, or on one of two where that is NULL. A switch that drops the pods' MACs drops them on
+ * all VLANs. */
+static void causes_of_the_wire(const struct judge *j, const struct conn_pair *pair,
+                               const char *node)
+{
+    const struct testnet *net = pair->from->net;
+    const char *where = node ? node : "one of the two nodes";
+    int other = node ? other_vlan_at(j, net, node, NULL)
+                     : other_vlan_at(j, net, pair->from->node, pair->to->node);
+
+    if (other != 0)
+        cause_of_trunk(j, net, where);
     conn_cause(j->r,
                "the virtual switch below %s drops the frames of foreign MACs: allow "
                "promiscuous mode, MAC changes and forged transmits (VMware), MAC spoofing "
                "(Hyper-V), or port security off (OpenStack)",
                where);
+    if (other == 0)
+        cause_of_trunk(j, net, where);
     conn_cause(j->r,
                "'%s' is not promiscuous there, or its VLAN device is not what it should be: "
                "run 'flatnet test node' on %s",
                net->master, where);
 }
 
+static void causes_of_overlay(const struct judge *j, const struct conn_pair *pair)
+{
+    const struct flannel_node *from = flannel_nodes_find(&j->p->nodes, pair->from->node);
+    const struct flannel_node *to = flannel_nodes_find(&j->p->nodes, pair->to->node);
+
+    if (from && to) {
+        flannel_cause_elsewhere(from, to->internal_ip, j->r);
+        flannel_cause_elsewhere(to, from->internal_ip, j->r);
+    }
+    conn_cause(j->r,
+               "the pods' network between %s and %s is broken: run 'flatnet test node' on both",
+               pair->from->node, pair->to->node);
+}
+
 static void causes_of_silence(const struct judge *j, const struct conn_pair *pair)
 {
     const struct testnet *net = pair->from->net;
-    const char *lonely;
 
     if (!strcmp(pair->check, "overlay")) {
-        conn_cause(j->r,
-                   "the pods' network between %s and %s is broken: run 'flatnet test node' "
-                   "on both",
-                   pair->from->node, pair->to->node);
+        causes_of_overlay(j, pair);
     } else if (!strcmp(pair->check, "mtu")) {
         conn_cause(j->r,
                    "a switch between %s and %s has a smaller MTU: raise it, or set the "
                    "subnet's mtu",
                    pair->from->node, pair->to->node);
     } else if (!strcmp(pair->check, "gateway")) {
-        conn_cause(j->r,
-                   "nothing on VLAN %u has the gateway's address: see the subnet's gateway "
-                   "and the router",
-                   net->vlan);
-        causes_of_the_wire(j, net, pair->from->node);
+        if (!reaches_gateway(j, net))
+            conn_cause(j->r,
+                       "nothing on VLAN %u has the gateway's address: see the subnet's gateway "
+                       "and the router",
+                       net->vlan);
+        causes_of_the_wire(j, pair, pair->from->node);
     } else if (!strcmp(pair->check, "routed")) {
         conn_cause(j->r, "the router between the VLANs has no route, or filters");
         conn_cause(j->r, "the pods have no route by their VLAN: give the subnets routes, or "
@@ -90,8 +151,7 @@ static void causes_of_silence(const struct judge *j, const struct conn_pair *pai
         conn_cause(j->r, "the two stand on different VLAN devices: run 'flatnet test node' on %s",
                    pair->from->node);
     } else {
-        lonely = lonely_node(j, pair);
-        causes_of_the_wire(j, net, lonely ? lonely : "one of the two nodes");
+        causes_of_the_wire(j, pair, lonely_node(j, pair));
     }
 }
 

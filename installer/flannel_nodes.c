@@ -83,6 +83,30 @@ void flannel_nodes_read(const cJSON *items, struct flannel_nodes *out)
     }
 }
 
+const struct flannel_node *flannel_nodes_find(const struct flannel_nodes *n, const char *name)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (!strcmp(n->items[i].name, name))
+            return &n->items[i];
+    return NULL;
+}
+
+void flannel_cause_elsewhere(const struct flannel_node *n, struct ip_addr peer,
+                             struct conn_report *r)
+{
+    char public[IP_TEXT_SIZE], own[IP_TEXT_SIZE], other[IP_TEXT_SIZE];
+
+    if (!n->public_ip.family || n->public_ip.family != n->internal_ip.family ||
+        ip_compare(n->public_ip, n->internal_ip) == 0)
+        return;
+    conn_cause(r,
+               "flannel on %s has taken another interface: others send to %s, the node's own "
+               "address is %s: run 'flatnet host iface --peer %s' there, and give its DaemonSet "
+               "the --iface that it prints",
+               n->name, ip_format(n->public_ip, public), ip_format(n->internal_ip, own),
+               peer.family ? ip_format(peer, other) : "ADDRESS");
+}
+
 void flannel_nodes_release(struct flannel_nodes *n)
 {
     for (size_t i = 0; i < n->count; i++) {

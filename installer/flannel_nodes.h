@@ -4,6 +4,7 @@
  * that flannel's subnet manager keeps (0.10: kube-subnet-mgr; backend-data is JSON of the vxlan
  * backend). Pure.
  */
+#include "conn.h"
 #include "ip.h"
 
 #include <cjson/cJSON.h>
@@ -29,4 +30,11 @@ struct flannel_nodes {
 /* From the items of a list of nodes, as the API gives them. What makes no sense is left out. */
 void flannel_nodes_read(const cJSON *items, struct flannel_nodes *out);
 void flannel_nodes_release(struct flannel_nodes *n);
+/* NULL: there is none of that name. */
+const struct flannel_node *flannel_nodes_find(const struct flannel_nodes *n, const char *name);
 #define auto_flannel_nodes __attribute__((cleanup(flannel_nodes_release)))
+
+/* A cause of silence, where others send to another address than the node's own. A host that ought
+ * to reach that node is `peer`. */
+void flannel_cause_elsewhere(const struct flannel_node *n, struct ip_addr peer,
+                             struct conn_report *r);

@@ -44,6 +44,8 @@ static void nothing_came(const struct probe *x, unsigned n_out, const char *host
     conn_say(x->r, CONN_FAIL, "vxlan", x->remote->name,
              "%u packets left for UDP %u of %s, none came back", n_out, x->p->view->vxlan.port,
              host);
+    if (x->remote->node)
+        flannel_cause_elsewhere(x->remote->node, x->p->view->vxlan.local, x->r);
     conn_cause(x->r,
                "a firewall there or between drops UDP %u (security group, firewalld, ACL of "
                "a switch): let it through both ways",

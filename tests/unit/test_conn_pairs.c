@@ -168,6 +168,21 @@ static bool without_n2(const struct conn_pair *pair)
     return pair->must_reach && from_n2 == to_n2;
 }
 
+/* The virtual switch below n2 drops the pods' MACs. */
+static bool own_mac_at_n2(const struct conn_pair *pair)
+{
+    bool from_n2 = !strcmp(pair->from->node, "n2");
+
+    if (!strcmp(pair->check, "overlay"))
+        return true;
+    return pair->must_reach && (pair->to ? from_n2 == !strcmp(pair->to->node, "n2") : !from_n2);
+}
+
+static bool without_overlay(const struct conn_pair *pair)
+{
+    return pair->must_reach && strcmp(pair->check, "overlay") != 0;
+}
+
 static bool leaking(const struct conn_pair *pair)
 {
     (void)pair;
@@ -182,6 +197,23 @@ static const struct conn_result *first_fail(const struct conn_report *r, const c
     return NULL;
 }
 
+/* flannel of n2 stands on a NIC that has the same address on each host. */
+#define NODES                                                                                      \
+    "[{\"metadata\":{\"name\":\"n1\",\"annotations\":{"                                            \
+    "\"flannel.alpha.coreos.com/public-ip\":\"10.0.0.11\"}},"                                      \
+    "\"status\":{\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"10.0.0.11\"}]}},"           \
+    "{\"metadata\":{\"name\":\"n2\",\"annotations\":{"                                             \
+    "\"flannel.alpha.coreos.com/public-ip\":\"10.0.2.15\"}},"                                      \
+    "\"status\":{\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"10.0.0.12\"}]}}]"
+
+static void read_nodes(struct flannel_nodes *nodes)
+{
+    auto_json cJSON *tree = NULL;
+
+    assert_int_equal(json_parse(NODES, strlen(NODES), &tree, NULL), 0);
+    flannel_nodes_read(tree, nodes);
+}
+
 static void judge(bool (*reaches)(const struct conn_pair *pair), struct conn_report *r)
 {
     unsigned mtu[8] = {1500, 1500, 1500, 1500};
@@ -189,6 +221,7 @@ static void judge(bool (*reaches)(const struct conn_pair *pair), struct conn_rep
     struct conn_pairs p = {.n_pings = 3};
 
     plan_all(&t);
+    read_nodes(&p.nodes);
     conn_pairs_plan(&t, false, mtu, &p);
     answer_all(&p, &t, reaches);
     conn_pairs_judge(&p, &t, r);
@@ -217,6 +250,38 @@ static void judges(void **state)
     assert_non_null(result);
     assert_non_null(strstr(result->seen, "of subnet 'b' answers on VLAN 100 of 'a'"));
     assert_null(first_fail(&leak, "cross-node"));
+}
+
+static void names_switches_that_know_one_mac(void **state)
+{
+    auto_conn_report struct conn_report r = {.count = 0};
+    const struct conn_result *result;
+
+    (void)state;
+    judge(own_mac_at_n2, &r);
+    result = first_fail(&r, "cross-node");
+    assert_non_null(result);
+    assert_non_null(strstr(result->causes[0], "below n2 drops the frames of foreign MACs"));
+    assert_non_null(strstr(result->causes[1], "on n2 does not carry VLAN 100"));
+    result = first_fail(&r, "gateway");
+    assert_non_null(result);
+    assert_non_null(strstr(result->causes[0], "below n2 drops the frames of foreign MACs"));
+}
+
+static void names_the_interface_of_flannel(void **state)
+{
+    auto_conn_report struct conn_report r = {.count = 0};
+    const struct conn_result *result;
+
+    (void)state;
+    judge(without_overlay, &r);
+    assert_null(first_fail(&r, "cross-node"));
+    result = first_fail(&r, "overlay");
+    assert_non_null(result);
+    assert_non_null(strstr(result->causes[0], "flannel on n2 has taken another interface"));
+    assert_non_null(strstr(result->causes[0], "10.0.2.15, the node's own address is 10.0.0.12"));
+    assert_non_null(strstr(result->causes[0], "--peer 10.0.0.11"));
+    assert_non_null(strstr(result->causes[1], "between n1 and n2 is broken"));
 }
 
 static void refuses_answers(void **state)
@@ -248,6 +313,8 @@ int main(void)
         cmocka_unit_test(plans_pods_and_pairs),
         cmocka_unit_test(expects_nothing_of_one_segment),
         cmocka_unit_test(judges),
+        cmocka_unit_test(names_switches_that_know_one_mac),
+        cmocka_unit_test(names_the_interface_of_flannel),
         cmocka_unit_test(refuses_answers),
     };
 
