@@ -1,8 +1,9 @@
 #!/bin/bash
-# Prints the folder that has kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and
-# kubectl 1.20.2. The first call builds them from Debian 12's source package, which takes two cores
-# some 8 to 15 minutes and about 4 GB of disk in TMPDIR while it lasts; later calls only print. Of
-# several callers at once, one builds and the others wait for it.
+# Prints the folder that has kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy
+# and kubectl 1.20.2. The first call builds them from Debian 12's source package, which takes two cores
+# some 8 to 15 minutes and about 4 GB of disk in TMPDIR while it lasts; later calls only print. Where some
+# of them are there, only the others are built. Of several callers at once, one builds and the others wait
+# for it.
 #
 #   FLATNET_LAB_CACHE    where they are kept (~/.cache/flatnet-lab)
 #   KUBEBUILDER_ASSETS   a folder that has such programs already, as controller-runtime's tests
@@ -16,15 +17,16 @@ set -euo pipefail
 
 version=1.20.2
 source_version=1.20.5+really1.20.2-1.1+deb12u1
-built=(kube-apiserver kube-controller-manager kube-scheduler kubelet)
+built=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 cache=${FLATNET_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/flatnet-lab}
 home=$cache/kubernetes-$version
 
-is_complete() {
+# missing PROGRAM...: prints those that are not there.
+missing() {
     local program
-    for program in "${built[@]}" kubectl; do
-        [ -x "$1/$program" ] || return 1
+    for program; do
+        [ -x "$home/bin/$program" ] || printf '%s\n' "$program"
     done
 }
 
@@ -51,14 +53,12 @@ write_sources() {
         "deb [signed-by=$keyring check-valid-until=no] $archive bullseye main" >"$work/sources.list"
 }
 
-fetch() {
+fetch_source() {
     local package
-    write_sources
-    own_apt update
     own_apt source --download-only "kubernetes=$source_version"
     dpkg-source --no-check -x kubernetes_*.dsc src
-    own_apt download golang-1.15-go golang-1.15-src "kubernetes-client=$source_version"
-    for package in *.deb; do
+    own_apt download golang-1.15-go golang-1.15-src
+    for package in golang-*.deb; do
         dpkg -x "$package" root
     done
 }
@@ -66,20 +66,30 @@ fetch() {
 # The tree has to stand in a GOPATH; its own Makefile does the rest.
 build() {
     local gopath=$work/gopath
+    fetch_source
     mkdir -p "$gopath/src/k8s.io"
     mv src "$gopath/src/k8s.io/kubernetes"
     cd "$gopath/src/k8s.io/kubernetes"
     export GOROOT=$work/root/usr/lib/go-1.15 GOPATH=$gopath GOCACHE=$work/gocache GOFLAGS=-mod=vendor CGO_ENABLED=0
     export PATH=$GOROOT/bin:$PATH KUBE_GIT_VERSION=v$version
-    make WHAT="${built[*]/#/cmd/}"
+    make WHAT="${*/#/cmd/}"
+    keep "${@/#/_output/bin/}"
 }
 
-# All of them or none: the folder gets its name when it is complete.
+fetch_kubectl() {
+    own_apt download "kubernetes-client=$source_version"
+    dpkg -x kubernetes-client_*.deb client
+    keep client/usr/bin/kubectl
+}
+
+# A program gets its name when it is whole.
 keep() {
-    rm -rf "$home" "$home.new"
-    mkdir -p "$home.new/bin"
-    install -m 755 "${built[@]/#/_output/bin/}" "$work/root/usr/bin/kubectl" "$home.new/bin"
-    mv "$home.new" "$home"
+    local program
+    mkdir -p "$home/bin"
+    for program; do
+        install -m 755 "$program" "$home/bin/${program##*/}.new"
+        mv "$home/bin/${program##*/}"{.new,}
+    done
 }
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
@@ -87,19 +97,21 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
     printf '%s\n' "$KUBEBUILDER_ASSETS"
     exit 0
 fi
-if ! is_complete "$home/bin"; then
+if [ -n "$(missing "${built[@]}" kubectl)" ]; then
     "$here/packages.sh" kube
     mkdir -p "$cache"
     exec {lock}>"$home.lock"
     flock "$lock"
-    if ! is_complete "$home/bin"; then
+    mapfile -t programs < <(missing "${built[@]}")
+    if [ -n "$(missing "${built[@]}" kubectl)" ]; then
         work=$(mktemp -d "${TMPDIR:-/tmp}/kubernetes.XXXXXX")
         trap 'rm -rf "$work"' EXIT
         (
             cd "$work"
-            fetch
-            build
-            keep
+            write_sources
+            own_apt update
+            [ -z "$(missing kubectl)" ] || fetch_kubectl
+            [ "${#programs[@]}" -eq 0 ] || build "${programs[@]}"
         ) >&2 {lock}>&-
     fi
 fi
