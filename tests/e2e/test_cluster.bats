@@ -1,43 +1,15 @@
 #!/usr/bin/env bats
-# flatnet test cluster on two nodes with kernels of their own: first all as it should be, then with
-# faults on the wire and in the cluster, each of which it has to name.
+# flatnet test cluster and flatnet test node on two nodes with kernels of their own: first all as it should
+# be, then with faults on the wire, on a node and in the cluster, each of which has to be named.
 # serial
 # timeout: 1800
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
 
 load ../bats/helper
-# shellcheck source=tests/lab/guest.bash
-. "$LAB_HOME/guest.bash"
-# shellcheck source=tests/lab/kube.bash
-. "$LAB_HOME/kube.bash"
-# shellcheck source=tests/lab/cluster.bash
-. "$LAB_HOME/cluster.bash"
+. "$REPO_ROOT/tests/e2e/e2e.bash"
 
 setup_file() {
-    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint ebtables
-    local static=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet} plugin probe
-    build=${FLATNET_BUILD:-$REPO_ROOT/build}
-    lab_init "$$"
-    cd "$LAB_DIR" || return 1
-    "$FLATNET" addons render --mode chained --kube-version 1.20 -o addons >/dev/null
-    plugin=docker.io/$(sed -n 's/^ *image: //p' addons/network-cni-daemonset.yml)
-    probe=docker.io/flatnet/flatnet:${plugin##*:}
-    lab_cluster_image "$LAB_DIR/plugin" "$plugin" "${static%/*}/static-macvlan-cni"
-    lab_cluster_image "$LAB_DIR/probe" "$probe" "$static"
-    "$FLATNET" bundle create --quiet --from "plugin=$plugin" --from "probe=$probe" -o images.tar >/dev/null
-    lab_cluster c 2 images.tar
-    # The controller is the one that was built, so the rendering's own has no pods.
-    kubectl create -f addons/network-controller.yml --dry-run=client -o json | jq 'select(.kind != "Deployment")' |
-        kubectl apply -f - >/dev/null
-    kubectl apply -f addons/network-cni-daemonset.yml >/dev/null
-    kubectl wait --for condition=established crd --all --timeout 60s >/dev/null
-    sed "s/token: .*}/token: $(lab_cluster_token c kube-system network-controller)}}/" \
-        "$(lab_cluster_config c)" >controller.config
-    controller
-    subnet blue 100 10.100.0.0/24
-    subnet red 200 10.200.0.0/24
-    wire
-    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout 300s >/dev/null
+    e2e_setup && e2e_cluster && e2e_addons && e2e_wire
 }
 
 teardown_file() {
@@ -46,55 +18,17 @@ teardown_file() {
 
 setup() {
     common_setup
-    KUBECONFIG=$(lab_cluster_config c)
-    export KUBECONFIG
 }
 
-kubectl() {
-    lab_cluster_kubectl c "$@"
-}
-
-controller() {
-    lab_cluster_spawn c controller "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/network-controller" \
-        --kubeconfig "$LAB_DIR/controller.config" --mode chained --listen 127.0.0.1:0
-    lab_ready controller 120 grep -q '^note: leading' "$LAB_DIR/controller.log"
-}
-
-# subnet NAME VLAN CIDR
-subnet() {
-    kubectl apply -f - <<YAML >/dev/null
-apiVersion: macvlan.cluster.cattle.io/v1
-kind: MacvlanSubnet
-metadata: {name: $1, namespace: kube-system}
-spec: {master: eth0, vlan: $2, cidr: $3, gateway: ${3%.0/*}.1, ranges: [{rangeStart: ${3%.0/*}.10, rangeEnd: ${3%.0/*}.99}]}
-YAML
-}
-
-# wire: a machine with addresses on both VLANs, the gateways of the subnets.
-wire() {
-    lab_guest_start wire "$REPO_ROOT/tests/lab/guest-plugin.sh" --switch c-switch --seconds 3000 -- 10.0.0.200
-    lab_wait 60 test -e "$(lab_guest_share wire)/ready"
-    # An address is answered for on its own VLAN only, as switches and most routers do.
-    on_wire 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; for v in 100 200; do
-        ip link add link eth0 name eth0.$v type vlan id $v && ip link set eth0.$v up && ip addr add 10.$v.0.1/24 dev eth0.$v
-    done'
-}
-
-# on_wire COMMAND: in that machine.
-on_wire() {
-    local share
-    share=$(lab_guest_share wire)
-    rm -f "$share/done"
-    printf '%s\n' "$1" >"$share/do.new"
-    mv "$share/do.new" "$share/do"
-    lab_wait 120 test -e "$share/done"
-    [ "$(tail -n 1 "$share/done")" = 'status 0' ] || fail "$(<"$share/done")"
-}
-
-# tests ARG...: the command in the switch's network. The cluster has neither kube-proxy nor DNS.
+# tests ARG...
 tests() {
+    tool test cluster --format json "$@"
+}
+
+# looks NODE ARG...: flatnet test node there.
+looks() {
     status=0
-    lab_cluster_run c timeout -k 5 600 "$FLATNET" test cluster --format json --skip service "$@" \
+    at_node "$1" env KUBECONFIG=/run/lab/kubeconfig "$FLATNET" test node --format json "${@:2}" \
         >"$stdout_file" 2>"$stderr_file" || status=$?
     output=$(<"$stdout_file") stderr=$(<"$stderr_file") json=$output
 }
@@ -105,24 +39,35 @@ finds() {
         --arg result "$1" --arg check "$2" --arg text "$3"
 }
 
+# first_cause CHECK TEXT: all that failed there have TEXT in their likeliest cause.
+first_cause() {
+    assert_json '[.results[] | select(.check == $check and .result == "fail") | .causes[0] | contains($text)] | length > 0 and all' \
+        --arg check "$1" --arg text "$2"
+}
+
 nothing_is_left() {
     none_is_left || fail "$(kubectl get namespaces)"
     [ -z "$(kubectl get macvlanips --all-namespaces -o name)" ]
 }
 
-@test "all is as expected: the matrix, addresses, gateways, isolation, companions, fixed addresses" {
+@test "all is as expected: the matrix, addresses, gateways, isolation, services and names, fixed addresses" {
     tests --junit results.xml
     assert_status 0
-    local check
-    for check in same-node cross-node namespace isolation gateway overlay mtu macvlan-service; do
+    local check name
+    for check in same-node cross-node namespace isolation gateway overlay mtu service macvlan-service; do
         finds pass "$check" blue
         finds pass "$check" red
     done
+    for name in probe probe-macvlan kubernetes.default; do
+        finds pass dns "blue: $name "
+        finds pass dns "red: $name "
+    done
+    finds pass service ' 10.43.'
     finds pass fixed 'blue: fixed after a restart it has 10.100.0.'
     finds pass fixed 'red: fixed after a restart it has 10.200.0.'
     finds pass duplicate 'nobody else answers for it'
     finds pass route 'default route by eth0'
-    finds skip dns 'no kube-dns'
+    assert_json '[.results[] | select(.result != "pass")] == []'
     assert_json '[.pairs[] | select(.check == "isolation" and .reached)] == []'
     assert_json '[.pairs[] | select(.mustReach and (.reached | not))] == []'
     assert_json '[.pairs[] | select(.check == "cross-node")] | length == 8'
@@ -130,31 +75,104 @@ nothing_is_left() {
     nothing_is_left
 }
 
+# is_well NODE OTHER: flannel's path between them, as it is seen there.
+is_well() {
+    looks "$1"
+    assert_status 0
+    assert_json '.node == $node and ([.results[] | select(.result == "fail")] == [])' --arg node "$1"
+    finds pass api '2 nodes, 2 subnets'
+    finds pass nic 'promisc '
+    finds pass vlan 'blue '
+    finds pass flannel "on eth0 from 10.0.0.1${1#n}, MTU 1450"
+    finds pass fdb "$2 $(at_node "$2" cat /sys/class/net/flannel.1/address) leads to 10.0.0.1${2#n} by eth0"
+    finds pass vxlan "$2 10.42.${2#n}.0 answers"
+    finds pass tcp "$2 port 10250 answers"
+    finds pass mtu "$2 1450 bytes pass through the tunnel"
+}
+
+@test "test node on both nodes: NICs, VLANs, and flannel's path to the other" {
+    is_well n1 n2
+    is_well n2 n1
+}
+
 @test "a port without a VLAN and an intruder with the pods' addresses: each is named, the rest is well" {
     lab_cluster_port c n2 no-vlan 100
     on_wire 'for n in $(seq 10 40); do ip addr add 10.200.0.$n/24 dev eth0.200; done'
-    status=0
-    lab_cluster_run c timeout -k 5 600 "$FLATNET" test cluster --only cross-node,same-node,gateway,isolation,duplicate \
-        --no-wait >out 2>err || status=$?
+    tool test cluster --only cross-node,same-node,gateway,isolation,duplicate --no-wait
     lab_cluster_port c n2 open
     on_wire 'for n in $(seq 10 40); do ip addr del 10.200.0.$n/24 dev eth0.200; done'
     assert_status 3
+    cp "$stdout_file" out
     grep -q '^SUBNET  *NODE  *POD  *ADDRESS  *1  *2  *3  *4 ' out
     grep -qE '^blue +n1 +1 a1 +10\.100\.0\.[0-9]+ .*!x' out
     grep -A 1 '^fail  cross-node  *blue: a1 > a2 ' out |
         grep -q "1. the switch port of 'eth0' on n2 does not carry VLAN 100"
     grep -q '^pass  same-node  *blue ' out
-    grep -q '^fail  gateway  *blue: a2 > gateway ' out
+    grep -A 1 '^fail  gateway  *blue: a2 > gateway ' out |
+        grep -q "1. the switch port of 'eth0' on n2 does not carry VLAN 100"
     refute grep -q '^fail  gateway  *blue: a1 > gateway ' out
     grep -q '^pass  isolation  *blue ' out
     grep -q '^fail  duplicate  *red: 10\.200\.0\.[0-9]*  .* answers for it, too' out || fail "$(cat out)"
     refute grep -q '^fail  duplicate .* answers for it, too' <(grep 'duplicate *blue' out)
 }
 
+is_promiscuous() {
+    at_node "$1" ip link show eth0 | grep -q PROMISC
+}
+
+# The DaemonSet's pod switches it on again, so that it has to be stopped for that.
+@test "promiscuous mode is off, and the switch knows only the node's own MAC: each is named" {
+    lab_cluster_port c n2 own-mac
+    at_node n2 sh -c 'kill -s STOP $(pidof static-macvlan-cni) && ip link set eth0 promisc off'
+    looks n2 --only nic
+    at_node n2 sh -c 'kill -s CONT $(pidof static-macvlan-cni)'
+    assert_status 3
+    finds fail nic 'promisc '
+    lab_wait 120 is_promiscuous n2
+    tests --only cross-node,same-node,gateway,overlay --no-wait
+    lab_cluster_port c n2 open
+    assert_status 3
+    first_cause cross-node 'the virtual switch below n2 drops the frames of foreign MACs: allow promiscuous mode'
+    first_cause gateway 'the virtual switch below n2 drops the frames of foreign MACs: allow promiscuous mode'
+    finds fail cross-node 'blue: a1 > a2 '
+    finds fail cross-node 'red: a1 > a2 '
+    for check in same-node overlay; do
+        finds pass "$check" 'blue '
+        finds pass "$check" 'red '
+    done
+}
+
+@test "flannel of a node on the wrong interface: named by both; put right by a start of the node" {
+    at_node n2 sh -c 'ip link add nat0 type dummy && ip addr add 10.0.2.15/24 dev nat0 && ip link set nat0 up'
+    lab_cluster_flannel c n2 nat0
+    looks n1
+    assert_status 3
+    finds fail vxlan 'left for UDP 8472 of 10.0.2.15, none came back'
+    first_cause vxlan "flannel on n2 has taken another interface: others send to 10.0.2.15, the node's own address is 10.0.0.12"
+    looks n2
+    assert_status 3
+    finds pass flannel 'on nat0 from 10.0.2.15'
+    finds fail fdb 'n1 10.0.0.11 is reached by eth0, and flannel.1 stands on nat0'
+    first_cause fdb "run 'flatnet host iface --peer 10.0.0.11'"
+    tests --subnet blue --only cross-node,overlay --no-wait
+    assert_status 3
+    finds pass cross-node 'blue '
+    finds fail overlay 'blue: a1 > a2 '
+    first_cause overlay "flannel on n2 has taken another interface: others send to 10.0.2.15, the node's own address is 10.0.0.12: run 'flatnet host iface --peer 10.0.0.11' there"
+    lab_cluster_kill c n2
+    lab_cluster_boot c n2
+    lab_cluster_ready c n2
+    e2e_addons_ready
+    is_well n1 n2
+    is_well n2 n1
+}
+
 @test "the controller does not run: the pods that wait are named, with their cause" {
-    lab_stop controller
+    kubectl scale -n kube-system deployment/network-controller --replicas 0 >/dev/null
+    kubectl wait -n kube-system --for delete pod -l app=network-controller --timeout 300s >/dev/null
     tests --subnet red --only start --ready-timeout 75 --no-wait
-    controller
+    kubectl scale -n kube-system deployment/network-controller --replicas 2 >/dev/null
+    e2e_addons_ready
     assert_status 3
     finds fail start 'red: a1'
     assert_json 'any(.results[] | select(.check == "start" and .result == "fail") | .causes[]; contains("controller does not run"))'
@@ -165,7 +183,7 @@ nothing_is_left() {
     local pid
     lab_wait 200 none_is_left
     # nsenter becomes the program; a function would be a shell of its own.
-    nsenter -t "$(lab_pid c-switch)" -n "$FLATNET" test cluster --subnet blue >out 2>err &
+    KUBECONFIG=$(lab_cluster_config c) nsenter -t "$(lab_pid c-switch)" -n "$FLATNET" test cluster --subnet blue >out 2>err &
     pid=$!
     lab_wait 60 some_pod_is_there
     kill -s INT "$pid"

@@ -20,6 +20,7 @@
 #   lab_cluster_kill NAME NODE              as if the power went
 #   lab_cluster_boot NAME NODE              on again, with the disk that it had
 #   lab_cluster_ready NAME [NODE...]        wait until the nodes, or all, are Ready
+#   lab_cluster_flannel NAME NODE LINK      flannel of that node anew, on another of its links; the others know
 #   lab_cluster_image LAYOUT REF PROGRAM [ARG...]   an image of one static program, FROM scratch
 #   lab_cluster_tap NAME NODE               the switch's port to that node, for tcpdump
 #   lab_cluster_port NAME NODE RULE         what that port does not carry:
@@ -28,11 +29,15 @@
 #                                                         switches do it
 #                                             open        nothing, as in the beginning
 #
-# The nodes' network is 10.0.0.0/24, untagged: the API server is https://10.0.0.1 and, as the service
-# that pods know, https://10.43.0.1; node N is 10.0.0.1N. Pods have eth0 by Debian's bridge plugin from
-# 10.42.N.0/24 (/etc/cni/net.d/10-bridge.conflist), with routes between the nodes. The image of the lab,
-# docker.io/lab/busybox:1, sleeps, and is the sandboxes' too. Nothing answers for other services: there is
-# no kube-proxy and no DNS. NAME has at most 8 letters, since the names of taps come from it.
+# The nodes' network is 10.0.0.0/24, untagged: the API server is https://10.0.0.1, which is also the nodes'
+# gateway to nowhere; node N is 10.0.0.1N. Pods have eth0 by Debian's bridge plugin from 10.42.N.0/24
+# (/etc/cni/net.d/10-bridge.conflist), and reach other nodes by flannel.1, a VXLAN with the routes, entries,
+# annotations and rules that flannel 0.10 makes (guest-flannel.sh). Services (10.43.0.0/16) are kube-proxy's,
+# a process of each node, in iptables mode; their names, in cluster.local, are answered for by the service
+# kube-system/kube-dns at 10.43.0.10, whose one endpoint is dnsmasq beside the API server (cluster-dns.sh).
+# The API server reaches pods by routes of its own, and services (of webhooks) by their endpoints. The image
+# of the lab, docker.io/lab/busybox:1, sleeps, and is the sandboxes' too. NAME has at most 8 letters, since
+# the names of taps come from it.
 #
 # LAB_CLUSTER_BRIDGE=no leaves that file out: nodes are Ready when somebody has given them a network.
 # LAB_CLUSTER_SECONDS (3000) is how long a node lives at most. LAB_CLUSTER_MEMORY (1024M) is what it has.
@@ -74,7 +79,7 @@ lab_cluster_join() {
 lab_cluster_switch() {
     local n
     lab_switch "$1-switch" || return 1
-    lab_cluster_run "$1" sh -c 'ip link set lo up && ip addr add 10.0.0.1/24 dev sw0 && ip addr add 10.43.0.1/32 dev sw0'
+    lab_cluster_run "$1" sh -c 'ip link set lo up && ip addr add 10.0.0.1/24 dev sw0'
     for ((n = 1; n <= $(cat "$LAB_DIR/$1.cluster/nodes"); n++)); do
         lab_cluster_run "$1" ip route add "10.42.$n.0/24" via "10.0.0.1$n" || return 1
     done
@@ -121,7 +126,8 @@ lab_cluster_plane() {
             'extendedKeyUsage=serverAuth' || return 1
     # shellcheck disable=SC2034
     LAB_APISERVER_ARGS="--bind-address 0.0.0.0 --advertise-address 10.0.0.1 --tls-cert-file $LAB_DIR/$name-api.crt
-        --tls-private-key-file $LAB_DIR/$name-api.key --kubelet-preferred-address-types InternalIP"
+        --tls-private-key-file $LAB_DIR/$name-api.key --kubelet-preferred-address-types InternalIP
+        --enable-aggregator-routing=true"
     # A busy machine is no reason to move pods.
     # shellcheck disable=SC2034
     LAB_CONTROLLERS_ARGS='--node-monitor-grace-period 600s --controllers *,-nodeipam,-route,-cloud-node-lifecycle'
@@ -129,9 +135,39 @@ lab_cluster_plane() {
     lab_spawn "$name-scheduler" "$(cat "$dir/bin")/kube-scheduler" --kubeconfig "$(lab_kube_config "$name-kube")" \
         --leader-elect=false --port 10251 --secure-port 0
     lab_ready "$name-scheduler" 60 curl -sf http://127.0.0.1:10251/healthz || return 1
-    lab_cluster_nodes "$name"
+    lab_cluster_nodes "$name" || return 1
     sed "s|https://127.0.0.1:443|https://10.0.0.1|; s|certificate-authority: .*}|certificate-authority-data: $(
         base64 -w 0 "$LAB_DIR/ca.crt")}}|" "$(lab_kube_config "$name-kube")" >"$dir/kubeconfig"
+    lab_cluster_dns "$name"
+}
+
+# The service as kubeadm makes it, but for the pods behind it.
+lab_cluster_dns() {
+    lab_kubectl "$1-kube" apply -f - <<'YAML' || return 1
+apiVersion: v1
+kind: Service
+metadata:
+  name: kube-dns
+  namespace: kube-system
+  labels: {k8s-app: kube-dns, kubernetes.io/cluster-service: "true", kubernetes.io/name: KubeDNS}
+spec:
+  clusterIP: 10.43.0.10
+  ports:
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, protocol: TCP}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: kube-dns, namespace: kube-system, labels: {k8s-app: kube-dns}}
+subsets:
+- addresses: [{ip: 10.0.0.1}]
+  ports:
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: dns-tcp, port: 53, protocol: TCP}
+YAML
+    mkdir -p "$LAB_DIR/$1.cluster/dns"
+    lab_spawn "$1-dns" "$LAB_HOME/cluster-dns.sh" "$LAB_DIR/$1.cluster/kubeconfig" "$LAB_DIR/$1.cluster/dns" 10.0.0.1
+    lab_ready "$1-dns" 60 grep -q ' kubernetes.default.svc.cluster.local$' "$LAB_DIR/$1.cluster/dns/hosts"
 }
 
 # The nodes are there before their kubelets, so that each has the range that its guest knows of.
@@ -192,13 +228,12 @@ lab_cluster_boot() {
     share=$(lab_cluster_share "$name" "$node")
     # The journal is for the power that goes.
     [ -e "${share%/share}/disk" ] || lab_cluster_disk "${share%/share}/disk" || return 1
-    rm -rf "${share:?}/do" "${share:?}/boot"
+    rm -rf "${share:?}/do" "${share:?}/boot" "${share:?}/flannel"
     mkdir "$share/do"
     [ "${LAB_CLUSTER_BRIDGE:-yes}" = yes ] || : >"$share/no-bridge"
     cp -r "$LAB_DIR/$name.cluster/bundles" "$share/"
     lab_guest_start "$name-$node" "$LAB_HOME/guest-node.sh" --switch "$name-switch" --memory "${LAB_CLUSTER_MEMORY:-1024M}" \
-        --seconds "${LAB_CLUSTER_SECONDS:-3000}" -- "$node" "${node#n}" "$(cat "$LAB_DIR/$name.cluster/nodes")" \
-        "$(cat "$LAB_DIR/$name.cluster/bin")/kubelet" "$FLATNET"
+        --seconds "${LAB_CLUSTER_SECONDS:-3000}" -- "$node" "${node#n}" "$LAB_HOME" "$(cat "$LAB_DIR/$name.cluster/bin")" "$FLATNET"
 }
 
 lab_cluster_disk() {
@@ -248,13 +283,43 @@ lab_cluster_ready() {
     done
 }
 
-# The node that the server knows is the one that was booted last. A kubectl that waits takes nothing
-# of the processor that the guests need, as a loop would.
+# The node that the server knows is the one that was booted last, its services are there, and the other
+# nodes have its entry. A kubectl that waits takes nothing of the processor that the guests need, as a loop
+# would.
 lab_cluster_is_ready() {
     local boot
     lab_cluster_kubectl "$1" wait --for condition=Ready node "$2" --timeout 10s || return 1
     boot=$(lab_cluster_kubectl "$1" get node "$2" -o jsonpath='{.status.nodeInfo.bootID}')
-    [ "$boot" = "$(cat "$(lab_cluster_share "$1" "$2")/boot")" ] || { sleep 1; return 1; }
+    if [ "$boot" != "$(cat "$(lab_cluster_share "$1" "$2")/boot")" ] || ! lab_cluster_is_known "$1" "$2" ||
+        ! lab_cluster_has_services "$1" "$2"; then
+        sleep 1
+        return 1
+    fi
+}
+
+# lab_cluster_is_known NAME NODE: the node and all others that run know each other's flannel.
+lab_cluster_is_known() {
+    local other share mac
+    share=$(lab_cluster_share "$1" "$2")
+    read -r _ mac _ <"$share/flannel" || return 1
+    for other in $(lab_cluster_names "$1"); do
+        if [ "$other" = "$2" ] || ! lab_pid "$1-$other" >/dev/null; then
+            continue
+        fi
+        grep -q "^$other " "$share/flannel" && grep -q "^$2 $mac " "$(lab_cluster_share "$1" "$other")/flannel" || return 1
+    done
+}
+
+lab_cluster_has_services() {
+    lab_cluster_node_run "$1" "$2" iptables-save -t nat >"$LAB_DIR/$1-$2.nat" &&
+        grep -q -e '-d 10\.43\.0\.1/32 ' "$LAB_DIR/$1-$2.nat" && grep -q -e '-d 10\.43\.0\.10/32 ' "$LAB_DIR/$1-$2.nat"
+}
+
+lab_cluster_flannel() {
+    rm -f "$(lab_cluster_share "$1" "$2")/flannel"
+    # shellcheck disable=SC2016
+    lab_cluster_node_run "$1" "$2" bash -c '"$@" >>/run/lab/flannel.log 2>&1 &' flannel "$LAB_HOME/guest-flannel.sh" \
+        "$2" "${2#n}" "$3" && lab_wait 120 lab_cluster_is_known "$1" "$2"
 }
 
 # --- images ---

@@ -1,11 +1,13 @@
 #!/bin/bash
-# A node of a cluster of the lab (cluster.bash), in its guest: containerd, kubelet, and what runs the
-# commands that cluster.bash leaves in /run/lab/do. It lives until it is killed; its disk has what
-# must outlive that.
+# A node of a cluster of the lab (cluster.bash), in its guest: containerd, kubelet, kube-proxy, flannel, and
+# what runs the commands that cluster.bash leaves in /run/lab/do. It lives until it is killed; its disk has
+# what must outlive that.
 #
-#   guest-node.sh NODE NUMBER NODES KUBELET FLATNET
+#   guest-node.sh NODE NUMBER LAB PROGRAMS FLATNET
+#
+# LAB is the folder of guest-flannel.sh, PROGRAMS that of kubelet and kube-proxy.
 set -euo pipefail
-node=$1 number=$2 nodes=$3 kubelet=$4 flatnet=$5
+node=$1 number=$2 lab=$3 programs=$4 flatnet=$5
 # Memory is there, and a processor is not.
 export GOGC=400
 
@@ -27,33 +29,26 @@ make_host() {
     : >/run/resolv.conf
     ln -sf /usr/lib/cni/{bridge,host-local,loopback,portmap,tuning} /opt/cni/bin/
     modprobe -a 8021q macvlan bridge veth
+    # The kernel has no support for the tables of the other iptables.
+    mkdir /run/sbin
+    ln -s /usr/sbin/xtables-legacy-multi /run/sbin/iptables
+    ln -s /usr/sbin/xtables-legacy-multi /run/sbin/iptables-save
+    ln -s /usr/sbin/xtables-legacy-multi /run/sbin/iptables-restore
+    PATH=/run/sbin:$PATH
 }
 
-# A machine that starts again has the MAC that it had.
+# Who asks for a service from the host itself needs a route before kube-proxy's rules are asked, as the
+# default route of any host is. A machine that starts again has the MAC that it had.
 make_network() {
-    printf 'link set lo up\nlink set eth0 address 02:00:00:00:fe:0%d\nlink set eth0 up\naddr add 10.0.0.1%d/24 dev eth0\n' \
-        "$number" "$number" | ip -batch -
+    printf '%s\n' 'link set lo up' "link set eth0 address 02:00:00:00:fe:0$number" 'link set eth0 up' \
+        "addr add 10.0.0.1$number/24 dev eth0" 'route add default via 10.0.0.1' | ip -batch -
     echo 1 >/proc/sys/net/ipv4/ip_forward
 }
 
-# The API server itself answers at the address of its service, so that no kube-proxy is needed.
-make_pod_network() {
-    local n
-    {
-        printf 'route add 10.43.0.0/16 via 10.0.0.1\n'
-        for ((n = 1; n <= nodes; n++)); do
-            [ "$n" = "$number" ] || printf 'route add 10.42.%d.0/24 via 10.0.0.1%d\n' "$n" "$n"
-        done
-    } | ip -batch -
-    mkdir -p /run/flannel
-    printf 'FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.%d.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n' \
-        "$number" >/run/flannel/subnet.env
-}
-
-# Debian's bridge plugin with a range of addresses, as flannel would hand it on.
+# Debian's bridge plugin as flannel's hands its range and MTU on to it.
 write_bridge() {
     printf '%s\n' '{"cniVersion": "0.3.1", "name": "cbr0", "plugins": [{"type": "bridge", "bridge": "cni0",' \
-        '"isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "ipam": {"type": "host-local",' \
+        '"isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "mtu": 1450, "ipam": {"type": "host-local",' \
         "\"subnet\": \"10.42.$number.0/24\"}}]}" >/etc/cni/net.d/10-bridge.conflist
 }
 
@@ -87,18 +82,34 @@ load_images() {
     done
 }
 
-# Until there is a cluster to join, this is a host like any other.
 start_kubelet() {
-    until [ -e /run/lab/kubeconfig ]; do
-        busybox sleep 0.3
-    done
-    make_pod_network
-    exec "$kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
+    exec "$programs/kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
         --container-runtime remote --container-runtime-endpoint unix:///run/containerd/containerd.sock \
         --anonymous-auth --authorization-mode AlwaysAllow --cert-dir /var/lib/kubelet/pki --resolv-conf /run/resolv.conf \
+        --cluster-dns 10.43.0.10 --cluster-domain cluster.local \
         --cgroup-driver cgroupfs --cgroups-per-qos=false --enforce-node-allocatable= --fail-swap-on=false \
         --make-iptables-util-chains=false --image-gc-high-threshold 100 --eviction-hard= \
         --housekeeping-interval 30s --node-status-update-frequency 4s >>/run/lab/kubelet.log 2>&1
+}
+
+# What a table of connections may hold is the lab's machine's business, in part.
+start_proxy() {
+    "$programs/kube-proxy" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --proxy-mode iptables \
+        --cluster-cidr 10.42.0.0/16 --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 \
+        --conntrack-tcp-timeout-close-wait 0 --metrics-bind-address 127.0.0.1:10249 \
+        --healthz-bind-address 127.0.0.1:10256 >>/run/lab/proxy.log 2>&1 &
+}
+
+# Until there is a cluster to join, this is a host like any other.
+join() {
+    until [ -e /run/lab/kubeconfig ]; do
+        busybox sleep 0.3
+    done
+    modprobe -a br_netfilter vxlan
+    echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
+    "$lab/guest-flannel.sh" "$node" "$number" eth0 >>/run/lab/flannel.log 2>&1 &
+    start_proxy
+    start_kubelet
 }
 
 # serve: each /run/lab/do/N.cmd is run, aside of the others; N.out, N.err, and at last N.status.
@@ -134,5 +145,5 @@ if [ ! -e /disk/made ]; then
     : >/disk/made
     sync
 fi
-start_kubelet &
+join &
 serve

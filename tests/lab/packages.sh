@@ -12,7 +12,7 @@ declare -A groups=(
         busybox-static jq curl socat openssl ca-certificates python3 xz-utils zstd iproute2"
     [kube]="etcd-server dpkg-dev debian-archive-keyring make rsync jq gcc libc6-dev"
     [guest]="user-mode-linux kmod debootstrap debian-archive-keyring busybox-static e2fsprogs attr iproute2 jq tcpdump"
-    [check]="libcmocka-dev bats perl strace containernetworking-plugins podman libxml2-utils"
+    [check]="libcmocka-dev bats perl strace containernetworking-plugins podman libxml2-utils dnsmasq-base"
     [dist]="dpkg-dev xz-utils libc-ares-dev libnghttp2-dev liblzma-dev libbz2-dev"
     [cross]="gcc-aarch64-linux-gnu qemu-user"
     [lint]="clang clang-format shellcheck cppcheck mandoc"
