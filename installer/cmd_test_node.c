@@ -134,19 +134,39 @@ static bool is_own_address(const struct node_test *t, struct ip_addr a)
     return false;
 }
 
-/* By name, else by an address of this host, else by its own name. */
+static bool has_address_in(const struct node_test *t, struct ip_net net)
+{
+    for (size_t i = 0; i < t->net.n_addrs; i++)
+        if (ip_net_contains(net, ip_from_bytes(t->net.addrs[i].family, t->net.addrs[i].bytes)))
+            return true;
+    return false;
+}
+
+/* How much speaks for it. What flannel tells is the least: where it has taken the wrong NIC, as one
+ * behind NAT, that may be the address of each host. */
+static unsigned likeness(const struct node_test *t, const struct flannel_node *n, const char *own)
+{
+    if (node_name)
+        return !strcmp(n->name, node_name);
+    return 8U * is_own_address(t, n->internal_ip) +
+           4U * (n->has_pods && has_address_in(t, n->pods)) + 2U * !strcmp(n->name, own) +
+           is_own_address(t, n->public_ip);
+}
+
+/* By name, else by addresses of this host and its own name. */
 static int find_self(struct node_test *t, struct err **e)
 {
     struct utsname u = {.nodename = ""};
+    unsigned best = 0;
 
     (void)uname(&u);
     for (size_t i = 0; i < t->nodes.count; i++) {
-        const struct flannel_node *n = &t->nodes.items[i];
+        unsigned n = likeness(t, &t->nodes.items[i], u.nodename);
 
-        if (node_name ? !strcmp(n->name, node_name)
-                      : is_own_address(t, n->public_ip) || is_own_address(t, n->internal_ip) ||
-                            (!t->self && !strcmp(n->name, u.nodename)))
-            t->self = n;
+        if (n > best) {
+            best = n;
+            t->self = &t->nodes.items[i];
+        }
     }
     if (node_name && t->has_cluster && !t->self)
         return err_set(e, -EINVAL, "the cluster has no node '%s' ('--node')", node_name);

@@ -344,6 +344,8 @@ static bool judge_way(const struct flannel_view *v, const struct flannel_remote 
         return true;
     conn_say(r, CONN_FAIL, "fdb", remote->name, "%s is reached by %s, and %s stands on %s", host,
              link_name(v, link), v->link.name, link_name(v, v->vxlan.lower));
+    if (remote->node)
+        flannel_cause_elsewhere(remote->node, v->vxlan.local, r);
     conn_cause(r,
                "flannel on this host has taken another interface: run 'flatnet host iface "
                "--peer %s', and give its DaemonSet the --iface that it prints",

@@ -32,9 +32,16 @@ static bool is_wanted(const struct probe *x, const char *check)
 
 /* --- UDP 8472 --- */
 
+static void cause_elsewhere(const struct probe *x)
+{
+    if (x->remote->node)
+        flannel_cause_elsewhere(x->remote->node, x->p->view->vxlan.local, x->r);
+}
+
 static void nothing_left(const struct probe *x)
 {
     conn_say(x->r, CONN_FAIL, "vxlan", x->remote->name, "no packet of the tunnel leaves this host");
+    cause_elsewhere(x);
     conn_cause(x->r, "a firewall of this host stops UDP %u: iptables -S OUTPUT; nft list ruleset",
                x->p->view->vxlan.port);
 }
@@ -44,8 +51,7 @@ static void nothing_came(const struct probe *x, unsigned n_out, const char *host
     conn_say(x->r, CONN_FAIL, "vxlan", x->remote->name,
              "%u packets left for UDP %u of %s, none came back", n_out, x->p->view->vxlan.port,
              host);
-    if (x->remote->node)
-        flannel_cause_elsewhere(x->remote->node, x->p->view->vxlan.local, x->r);
+    cause_elsewhere(x);
     conn_cause(x->r,
                "a firewall there or between drops UDP %u (security group, firewalld, ACL of "
                "a switch): let it through both ways",

@@ -210,6 +210,40 @@ YAML
     finds fail fdb 10.42.2.0/24 "10.77.0.2 is reached by eth0, and flannel.1 stands on eth1"
 }
 
+# tells N ADDRESS: flannel of node-b tells this, host a has heard it, and the node's own address is 10.77.0.N.
+tells() {
+    lab_kubectl k annotate node node-b --overwrite "flannel.alpha.coreos.com/public-ip=$2" >/dev/null
+    lab_kubectl k get node node-b -o json | jq --arg own "10.77.0.$1" '.status.addresses = [{type: "InternalIP", address: $own}]' |
+        lab_kubectl k replace --raw /api/v1/nodes/node-b/status -f - >/dev/null
+    bridge -n "$ns-a" fdb replace "$(mac b)" dev flannel.1 dst "$2" self permanent
+}
+
+@test "flannel of the other node tells another address than the node's own: one that does not answer, or is ours" {
+    ip -n "$ns-a" neigh add 10.77.0.254 lladdr 02:00:00:00:00:fe dev eth0 nud permanent
+    cluster
+    tells 2 10.0.2.15
+    looks --count 1
+    assert_status 3
+    finds fail vxlan node-b "left for UDP 8472 of 10.0.2.15, none came back"
+    first_cause vxlan "flannel on node-b has taken another interface: others send to 10.0.2.15, the node's own address is 10.77.0.2"
+    first_cause vxlan "flatnet host iface --peer 10.77.0.1"
+    ip -n "$ns-a" neigh del 10.77.0.254 dev eth0
+    looks --count 1
+    finds fail vxlan node-b "no packet of the tunnel leaves"
+    first_cause vxlan "flannel on node-b has taken another interface"
+    # As where each host has one NIC of the same address, behind NAT.
+    ip -n "$ns-a" link add nat0 type veth peer name far0
+    ip -n "$ns-a" addr add 10.0.2.15/24 dev nat0
+    ip -n "$ns-a" link set nat0 up
+    looks
+    assert_status 3
+    finds fail fdb node-b "10.0.2.15 is reached by lo, and flannel.1 stands on eth0"
+    first_cause fdb "flannel on node-b has taken another interface"
+    tells 2 10.77.0.2
+    looks
+    assert_status 0
+}
+
 @test "UDP 8472 dropped there, here, and on the way out" {
     on b iptables -A INPUT -p udp --dport 8472 -j DROP
     looks --only vxlan --count 1

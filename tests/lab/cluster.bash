@@ -301,7 +301,7 @@ lab_cluster_is_ready() {
 lab_cluster_is_known() {
     local other share mac
     share=$(lab_cluster_share "$1" "$2")
-    read -r _ mac _ <"$share/flannel" || return 1
+    read -r _ mac _ 2>/dev/null <"$share/flannel" || return 1
     for other in $(lab_cluster_names "$1"); do
         if [ "$other" = "$2" ] || ! lab_pid "$1-$other" >/dev/null; then
             continue

@@ -129,11 +129,11 @@ follow() {
 mkdir -p /run/flannel
 [ ! -e /run/flannel/pid ] || kill "$(</run/flannel/pid)" || true
 echo "$$" >/run/flannel/pid
+find_api
 address=$(own_address)
 make_link
 write_env
 masquerade
-find_api
 say
 tell
 # A watch ends after half an hour at the latest; a new one begins with all that there is.

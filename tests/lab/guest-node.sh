@@ -92,8 +92,11 @@ start_kubelet() {
         --housekeeping-interval 30s --node-status-update-frequency 4s >>/run/lab/kubelet.log 2>&1
 }
 
-# What a table of connections may hold is the lab's machine's business, in part.
+# Pods of one node that are behind a service reach each other by the bridge. The limits of connections stay
+# as the kernel has them.
 start_proxy() {
+    modprobe br_netfilter
+    echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
     "$programs/kube-proxy" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --proxy-mode iptables \
         --cluster-cidr 10.42.0.0/16 --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 \
         --conntrack-tcp-timeout-close-wait 0 --metrics-bind-address 127.0.0.1:10249 \
@@ -105,8 +108,7 @@ join() {
     until [ -e /run/lab/kubeconfig ]; do
         busybox sleep 0.3
     done
-    modprobe -a br_netfilter vxlan
-    echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
+    modprobe vxlan
     "$lab/guest-flannel.sh" "$node" "$number" eth0 >>/run/lab/flannel.log 2>&1 &
     start_proxy
     start_kubelet
