@@ -41,7 +41,8 @@ e2e_cluster() {
 
 e2e_addons() {
     "$FLATNET" addons render --quiet --mode chained --kube-version 1.20 -o "$LAB_DIR/addons" >/dev/null
-    rm "$LAB_DIR"/addons/*flannel*
+    # The combined file has flannel in it, and the roles are for Rancher's own cluster.
+    rm "$LAB_DIR"/addons/{*flannel*,macvlan-network.yml,rancher-roles.yml}
     kubectl apply -f "$LAB_DIR/addons" >/dev/null
     kubectl wait --for condition=established crd --all --timeout 60s >/dev/null
     e2e_addons_ready
