@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154
 # What the files of tests/e2e share: a cluster "c" of two guests (tests/lab/cluster.bash) with flatnet's
 # own images and addons in it, and a machine "wire" that is the gateway of two VLANs. A file starts so:
 #
