@@ -11,8 +11,20 @@
 
 /* --- the plan --- */
 
+/* Whose link is broken, and how, is seen from the gateway and across the nodes. */
+static bool is_needed(const struct conn_choice *choice, const char *check)
+{
+    if (!choice || conn_wants(choice, check))
+        return true;
+    return (!strcmp(check, "gateway") || !strcmp(check, "cross-node")) &&
+           (conn_wants(choice, "gateway") || conn_wants(choice, "cross-node") ||
+            conn_wants(choice, "namespace"));
+}
+
 static void add(struct conn_pairs *p, struct conn_pair pair)
 {
+    if (!is_needed(p->choice, pair.check))
+        return;
     array_grow(p->items, p->count);
     p->items[p->count++] = pair;
 }

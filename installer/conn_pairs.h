@@ -28,11 +28,13 @@ struct conn_pair {
 struct conn_pairs {
     struct conn_pair *items;
     size_t count;
-    unsigned n_pings;           /* for each */
-    struct flannel_nodes nodes; /* of the cluster; none where they are not known */
+    unsigned n_pings;                 /* for each */
+    struct flannel_nodes nodes;       /* of the cluster; none where they are not known */
+    const struct conn_choice *choice; /* which checks; NULL: all */
 };
 
-/* All pairs of pods that are ready. `mtu` is that of the pods' interfaces, by pod; 0: not known. */
+/* All pairs of pods that are ready, for the checks that are chosen and for what the causes of their
+ * failures are told by. `mtu` is that of the pods' interfaces, by pod; 0: not known. */
 void conn_pairs_plan(const struct testpods *t, bool is_routed, const unsigned *mtu,
                      struct conn_pairs *out);
 void conn_pairs_release(struct conn_pairs *p);

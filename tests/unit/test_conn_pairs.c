@@ -108,6 +108,32 @@ static void plans_pods_and_pairs(void **state)
     testpods_release(&t);
 }
 
+static void plans_what_is_chosen(void **state)
+{
+    static const struct conn_check checks[] = {
+        {"same-node", ""}, {"cross-node", ""}, {"namespace", ""},
+        {"isolation", ""}, {"routed", ""},     {"gateway", ""},
+        {"overlay", ""},   {"mtu", ""},        {0}};
+    const char *namespace[] = {"namespace"}, *overlay[] = {"overlay"};
+    struct conn_choice choice = {.checks = checks, .only = {.items = namespace, .count = 1}};
+    unsigned mtu[8] = {1500};
+    struct testpods t = {.n_nets = 0};
+    struct conn_pairs p = {.choice = &choice}, q = {.choice = &choice};
+
+    (void)state;
+    plan_all(&t);
+    conn_pairs_plan(&t, false, mtu, &p);
+    assert_int_equal(p.count, count_of(&p, "namespace") + count_of(&p, "cross-node") +
+                                  count_of(&p, "gateway"));
+    assert_true(count_of(&p, "namespace") && count_of(&p, "cross-node") && count_of(&p, "gateway"));
+    conn_pairs_release(&p);
+    choice.only.items = overlay;
+    conn_pairs_plan(&t, false, mtu, &q);
+    assert_true(q.count && q.count == count_of(&q, "overlay"));
+    conn_pairs_release(&q);
+    testpods_release(&t);
+}
+
 static void expects_nothing_of_one_segment(void **state)
 {
     unsigned mtu[8] = {0};
@@ -311,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_subnets),
         cmocka_unit_test(plans_pods_and_pairs),
+        cmocka_unit_test(plans_what_is_chosen),
         cmocka_unit_test(expects_nothing_of_one_segment),
         cmocka_unit_test(judges),
         cmocka_unit_test(names_switches_that_know_one_mac),
