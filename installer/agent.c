@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "netlink/net.h"
 #include "netlink/nllink.h"
+#include "pool.h"
 
 #include <arpa/nameser.h>
 #include <errno.h>
@@ -54,6 +55,15 @@ static int read_number(const cJSON *obj, const char *member, int64_t max, int64_
     return 0;
 }
 
+static int check_list(const struct asker *a, const char *name, struct err **e)
+{
+    const cJSON *items = json_get_arr(a->question, name);
+
+    if (!items)
+        return cJSON_HasObjectItem(a->question, name) ? bad(name, e) : 0;
+    return cJSON_GetArraySize(items) > AGENT_QUESTIONS_MAX ? bad(name, e) : 0;
+}
+
 /* Calls f for each member of the question's array `name`, with an array for what it finds. */
 static int each(const struct asker *a, const char *name, cJSON *answer,
                 int (*f)(const struct asker *a, const cJSON *item, cJSON *results, struct err **e),
@@ -61,12 +71,10 @@ static int each(const struct asker *a, const char *name, cJSON *answer,
 {
     const cJSON *items = json_get_arr(a->question, name), *item;
     cJSON *results;
-    int r = 0;
+    int r = check_list(a, name, e);
 
-    if (!items)
-        return cJSON_HasObjectItem(a->question, name) ? bad(name, e) : 0;
-    if (cJSON_GetArraySize(items) > AGENT_QUESTIONS_MAX)
-        return bad(name, e);
+    if (r < 0 || !items)
+        return r;
     results = cJSON_AddArrayToObject(answer, name);
     cJSON_ArrayForEach(item, items)
     {
@@ -87,13 +95,20 @@ static cJSON *add_result(cJSON *results, const struct err *why)
 
 /* --- pings --- */
 
-static int answer_ping(const struct asker *a, const cJSON *item, cJSON *results, struct err **e)
+/* What has no answer takes its whole time, so that many are sent at a time. */
+#define PINGS_AT_A_TIME 16
+
+struct pinging {
+    struct conn_ping ping;
+    struct conn_pong pong;
+    struct err *why;
+};
+
+static int read_ping(const struct asker *a, const cJSON *item, struct conn_ping *out,
+                     struct err **e)
 {
     struct conn_ping p = {.timeout_ms = a->timeout_ms, .interval_ms = PING_INTERVAL_MS};
-    struct conn_pong pong = {.sent = 0};
     int64_t count = 1, size = 0;
-    auto_err struct err *why = NULL;
-    cJSON *obj;
     int r = read_ip(item, "to", &p.to, e);
 
     if (r == 0 && cJSON_HasObjectItem(item, "from"))
@@ -108,13 +123,54 @@ static int answer_ping(const struct asker *a, const cJSON *item, cJSON *results,
     p.count = count ? (unsigned)count : 1;
     p.size = (size_t)size;
     p.dont_fragment = size > 0;
-    (void)conn_ping(&p, NULL, &pong, &why);
-    obj = add_result(results, why);
-    json_add_int(obj, "sent", pong.sent);
-    json_add_int(obj, "received", pong.received);
-    json_add_int(obj, "rttMicroseconds", pong.rtt_us[1]);
-    json_add_int(obj, "toldMtu", pong.told_mtu);
-    (void)cJSON_AddBoolToObject(obj, "tooBig", pong.is_too_big);
+    *out = p;
+    return 0;
+}
+
+static int send_ping(void *arg, size_t worker, size_t task)
+{
+    struct pinging *p = (struct pinging *)arg + task;
+
+    (void)worker;
+    (void)conn_ping(&p->ping, NULL, &p->pong, &p->why);
+    return 0;
+}
+
+static void add_pong(cJSON *results, const struct pinging *p)
+{
+    cJSON *obj = add_result(results, p->why);
+
+    json_add_int(obj, "sent", p->pong.sent);
+    json_add_int(obj, "received", p->pong.received);
+    json_add_int(obj, "rttMicroseconds", p->pong.rtt_us[1]);
+    json_add_int(obj, "toldMtu", p->pong.told_mtu);
+    (void)cJSON_AddBoolToObject(obj, "tooBig", p->pong.is_too_big);
+}
+
+static int answer_pings(const struct asker *a, cJSON *answer, struct err **e)
+{
+    const cJSON *items = json_get_arr(a->question, "pings"), *item;
+    auto_free struct pinging *all = NULL;
+    cJSON *results;
+    size_t n = 0;
+    int r = check_list(a, "pings", e);
+
+    if (r < 0 || !items)
+        return r;
+    all = xcalloc((size_t)cJSON_GetArraySize(items) + 1, sizeof(*all));
+    cJSON_ArrayForEach(item, items)
+    {
+        if (r == 0)
+            r = read_ping(a, item, &all[n++].ping, e);
+    }
+    if (r < 0)
+        return r;
+    results = cJSON_AddArrayToObject(answer, "pings");
+    (void)pool_run(PINGS_AT_A_TIME, n, send_ping, all);
+    for (size_t i = 0; i < n; i++) {
+        add_pong(results, &all[i]);
+        err_free(all[i].why);
+    }
     return 0;
 }
 
@@ -280,7 +336,7 @@ int agent_answer(const cJSON *question, cJSON **out, struct err **e)
     if (r == 0)
         r = answer_routes(answer, e);
     if (r == 0)
-        r = each(&a, "pings", answer, answer_ping, e);
+        r = answer_pings(&a, answer, e);
     if (r == 0)
         r = each(&a, "arps", answer, answer_arp, e);
     if (r == 0)

@@ -141,7 +141,7 @@ static uint16_t checksum(const uint8_t *bytes, size_t len)
 
 static void echo_send(struct echo *x, uint16_t seq)
 {
-    static uint8_t packet[PACKET_MAX];
+    static _Thread_local uint8_t packet[PACKET_MAX];
     struct icmphdr header = {.type = x->family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST};
     size_t len = sizeof(header) + x->payload;
 
@@ -218,7 +218,7 @@ static void take_error(struct echo *x)
 /* Reads until `until_us`, or until everything sent has its answer. */
 static int echo_read(struct echo *x, int64_t until_us, bool (*is_cancelled)(void), struct err **e)
 {
-    static uint8_t bytes[PACKET_MAX];
+    static _Thread_local uint8_t bytes[PACKET_MAX];
 
     while (x->pong.received < x->pong.sent && !x->pong.is_too_big) {
         int64_t left_ms = (until_us - now_us() + 999) / 1000;

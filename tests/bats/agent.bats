@@ -52,6 +52,16 @@ asks() {
     assert_json 'any(.links[]; .name == "eth1" and .addresses[0] == "10.9.0.1/24")'
 }
 
+# Each of those without an answer takes ten seconds. The order of the answers is that of the questions.
+@test "many pings are sent at a time" {
+    local began=$SECONDS
+    asks "$(jq -n '{timeoutMs: 10000, pings: [range(30) | {to: "10.9.0.\(if . % 3 == 0 then 2 else . + 10 end)", count: 2}]}')"
+    assert_status 0
+    assert_json '[.pings[] | .sent] == [range(30) | 2]'
+    assert_json '[.pings[] | .received] == [range(30) | if . % 3 == 0 then 2 else 0 end]'
+    [ $((SECONDS - began)) -lt 100 ]
+}
+
 @test "a question that makes no sense" {
     local question
     for question in '[]' '{' '{"arps": 1}' '{"arps": ["x"]}' '{"pings": [{}]}' '{"pings": [{"to": "10.9.0.2", "count": 1001}]}' \
