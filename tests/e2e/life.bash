@@ -94,7 +94,7 @@ life_ready() {
         life_rolled "$workload" || fail "$(kubectl get pods -n life -o wide; kubectl get events -n life)" || return 1
     done
     # What a rollout leaves behind is still being removed.
-    lab_wait 200 life_has_no_more || fail "$(kubectl get pods -n life -o wide)"
+    lab_wait 600 life_has_no_more || fail "$(kubectl get pods -n life -o wide)"
 }
 
 life_has_no_more() {
@@ -205,6 +205,7 @@ life_checked() {
 life_traffic() {
     local pod own
     life_told >told
+    rm -f reached.*
     { awk '{ sub("/.*", "", $4); print $4, $6 }' told; printf '10.100.0.1 100\n10.200.0.1 200\n'; } >targets
     while read -r pod own; do
         life_pings "$pod" "$own" >"reached.$pod" &
