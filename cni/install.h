@@ -2,8 +2,8 @@
 /*
  * `static-macvlan-cni install`: what one node needs of the plugin, put there and kept true as long
  * as this runs: the executables, the kubeconfig that they read, in chained mode the configuration
- * that comes first. `static-macvlan-cni uninstall` takes the last two away again; nothing else
- * does: a stop, an upgrade or a reboot leaves them, so that pods go on.
+ * that comes first. `static-macvlan-cni uninstall` takes the last two away again, and with --purge
+ * all; nothing else does: a stop, an upgrade or a reboot leaves them, so that pods go on.
  */
 #include "err.h"
 
@@ -22,6 +22,7 @@ struct install_options {
     const char *listen;
     bool is_chained;
     const char *also[INSTALL_ALSO_MAX]; /* uninstall: files below conf_dir that go too */
+    bool purges;                        /* uninstall: programs and devices go too */
     bool stays;                         /* uninstall: then waits for SIGTERM */
 };
 
@@ -39,6 +40,8 @@ int install_conflist(const struct install_options *o, struct err **e);
 /* Removes what the two above have written, and the files of o->also with the folders that they
  * leave empty. */
 int install_remove(const struct install_options *o, struct err **e);
+/* Removes the executables in bin_dir that are copies of this one. */
+int install_remove_programs(const struct install_options *o, struct err **e);
 
 /* --- install_conflist.c, pure --- */
 

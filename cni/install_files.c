@@ -305,3 +305,22 @@ int install_remove(const struct install_options *o, struct err **e)
         r = remove_below(o, o->also[i], e);
     return r;
 }
+
+/* What somebody else has put there under these names is not ours to remove. */
+int install_remove_programs(const struct install_options *o, struct err **e)
+{
+    static const char *const programs[] = {"static-macvlan-cni", "static-ipam"};
+    auto_close int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int r = 0;
+
+    if (program < 0)
+        return err_set(e, -errno, "cannot open '/proc/self/exe': %s", strerror(errno));
+    for (size_t i = 0; i < 2 && r == 0; i++) {
+        auto_free char *path = xasprintf("%s/%s", o->bin_dir, programs[i]);
+
+        remove_leftovers(path);
+        if (is_copy(path, program, 0755))
+            r = remove_one(path, e);
+    }
+    return r;
+}

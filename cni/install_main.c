@@ -3,6 +3,9 @@
 
 #include "fs.h"
 #include "log.h"
+#include "mem.h"
+#include "netlink/nlreq.h"
+#include "vlandev.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -11,13 +14,13 @@
 
 static const char usage[] =
     "usage: static-macvlan-cni install [OPTION]...\n"
-    "       static-macvlan-cni uninstall [--conf-dir DIR] [--also FILE]... [--stay]\n"
+    "       static-macvlan-cni uninstall [--conf-dir DIR] [--also FILE]... [--purge] [--stay]\n"
     "\n"
     "install keeps on this node what the plugin needs, until it is stopped: the executables, "
     "their\n"
     "kubeconfig, and in chained mode the network configuration that comes first. All of it stays\n"
     "when it stops. uninstall removes configuration and kubeconfig; the executables stay, since\n"
-    "pods that run are taken down by them.\n"
+    "pods that run are taken down by them; --purge is for when no pod uses an address any more.\n"
     "\n"
     "  --mode multus|chained      how the plugin is called; default: multus\n"
     "  --conf-dir DIR             network configurations; default: /etc/cni/net.d\n"
@@ -26,12 +29,14 @@ static const char usage[] =
     "  --run-dir DIR              locks that the plugin takes too; default: /run/flatnet\n"
     "  --listen [ADDRESS]:PORT    health and metrics; default: :9479\n"
     "  --also FILE                uninstall: a file of DIR that goes too; up to 8\n"
+    "  --purge                    uninstall: executables, VLAN devices without a user and the\n"
+    "                             promiscuous mode that we switched on go too\n"
     "  --stay                     uninstall: do nothing more, until SIGTERM\n"
     "  --logging-format text|json default: text\n"
     "  --version\n"
     "  --help\n";
 
-enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, ALSO, STAY, FORMAT, VERSION, HELP };
+enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, ALSO, PURGE, STAY, FORMAT, VERSION, HELP };
 
 static const struct option table[] = {
     {"mode", required_argument, NULL, MODE},
@@ -41,6 +46,7 @@ static const struct option table[] = {
     {"run-dir", required_argument, NULL, RUN_DIR},
     {"listen", required_argument, NULL, LISTEN},
     {"also", required_argument, NULL, ALSO},
+    {"purge", no_argument, NULL, PURGE},
     {"stay", no_argument, NULL, STAY},
     {"logging-format", required_argument, NULL, FORMAT},
     {"version", no_argument, NULL, VERSION},
@@ -108,6 +114,9 @@ static int set_option(struct install_options *o, int option)
         return 0;
     case ALSO:
         return add_file(o);
+    case PURGE:
+        o->purges = true;
+        return 0;
     case STAY:
         o->stays = true;
         return 0;
@@ -116,6 +125,21 @@ static int set_option(struct install_options *o, int option)
     default:
         return -1;
     }
+}
+
+static int purge(const struct install_options *o, struct err **e)
+{
+    auto_free char *locks = xasprintf("%s/vlan", o->run_dir);
+    struct nl_sock *sock = NULL;
+    int r = install_remove_programs(o, e);
+
+    if (r == 0)
+        r = nlreq_open(&sock, e);
+    if (r < 0)
+        return r;
+    r = vlandev_purge(sock, locks, e);
+    nlreq_close(&sock);
+    return r;
 }
 
 /* The first process of a container gets no signal that it does not wait for. */
@@ -131,6 +155,8 @@ static int uninstall(const struct install_options *o)
     if (o->stays)
         (void)sigprocmask(SIG_BLOCK, &ends, NULL);
     r = install_remove(o, &e);
+    if (r == 0 && o->purges)
+        r = purge(o, &e);
     if (r < 0)
         log_error("%s", err_text(e));
     else if (o->stays)

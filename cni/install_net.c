@@ -274,7 +274,7 @@ static void keep_promiscuous(struct look *l, const char *master)
     if (r == -ENODEV)
         return;
     if (r == 0)
-        r = vlandev_promiscuous(l->n->sock, &link, &why);
+        r = vlandev_promiscuous(l->n->sock, l->n->locks, &link, &why);
     if (r < 0)
         complain(l, r, err_text(why));
     if (r <= 0)

@@ -249,7 +249,18 @@ static int get_device(struct nl_sock *s, const struct nllink *master, unsigned v
     return err_set(e, r, "%s", err_text(why));
 }
 
-int vlandev_promiscuous(struct nl_sock *s, const struct nllink *master, struct err **e)
+/* Comes first: a note without a switch does no harm. */
+static void note_switched(const char *locks, const char *master)
+{
+    auto_err struct err *why = NULL;
+
+    if (vlandev_note_switched(locks, master, &why) < 0)
+        log_warn("promiscuous mode of '%s' stays on until the next boot: %s", master,
+                 err_text(why));
+}
+
+int vlandev_promiscuous(struct nl_sock *s, const char *locks, const struct nllink *master,
+                        struct err **e)
 {
     struct nllink_change c = {.is_promiscuous = true};
     auto_err struct err *why = NULL;
@@ -258,6 +269,7 @@ int vlandev_promiscuous(struct nl_sock *s, const struct nllink *master, struct e
 
     if (master->flags & IFF_PROMISC)
         return 0;
+    note_switched(locks, master->name);
     r = nllink_set(s, master->index, &c, &why);
     if (r == 0)
         r = nllink_get(s, master->name, &now, &why);
@@ -297,7 +309,7 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
     if (r == 0 && !(link.flags & IFF_UP))
         return err_set(e, -ENETDOWN, "master '%s' is down: ip link set %s up", master, master);
     if (r == 0)
-        r = vlandev_promiscuous(s, &link, e);
+        r = vlandev_promiscuous(s, locks, &link, e);
     if (r >= 0 && !vlan)
         note(locks, master);
     if (r >= 0 && vlan) {

@@ -51,15 +51,18 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
 void vlandev_drop(struct vlandev *d);
 #define auto_vlandev __attribute__((cleanup(vlandev_drop)))
 
-/* Switches promiscuous mode on; 1: it was off, 0: it was on. */
+/* Switches promiscuous mode on, and leaves a note of that in `locks`; 1: it was off, 0: it was on. */
 struct nllink;
-int vlandev_promiscuous(struct nl_sock *s, const struct nllink *master, struct err **e);
+int vlandev_promiscuous(struct nl_sock *s, const char *locks, const struct nllink *master,
+                        struct err **e);
 
 /*
  * Masters that have had pods without a VLAN since the boot, by the notes that vlandev_hold leaves
  * in `locks`; to be freed. None where there is no such folder.
  */
 size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ]);
+/* The same of those that vlandev_promiscuous has switched. */
+size_t vlandev_switched(const char *locks, char (**out)[IFNAMSIZ]);
 
 /* Without changing anything: the link of that master and VLAN, verified. -ENODEV: there is none. */
 int vlandev_find(struct nl_sock *s, const char *master, unsigned vlan, struct nllink *out,
@@ -84,3 +87,11 @@ int vlandev_list(struct nl_sock *s, struct vlandev_made **out, size_t *out_count
  * minutes: only what it sees counts as use.
  */
 int vlandev_sweep(struct nl_sock *s, const char *locks, int64_t idle_ms, struct err **e);
+
+/*
+ * What pods have left in this namespace when nobody uses an address any more: removes the VLAN
+ * devices of ours without a user, whenever they had one, switches promiscuous mode off where we had
+ * switched it on and no such device is left, and removes the notes and locks. Goes on after an error;
+ * the first one is reported.
+ */
+int vlandev_purge(struct nl_sock *s, const char *locks, struct err **e);

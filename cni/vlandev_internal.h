@@ -11,3 +11,5 @@ void vlandev_lock_path(const char *locks, const char *name, char **out_path);
 bool vlandev_is_ours(const struct nllink *link, const char *master);
 /* Leaves a note for vlandev_masters. */
 int vlandev_note_master(const char *locks, const char *master, struct err **e);
+/* Leaves a note for vlandev_switched. */
+int vlandev_note_switched(const char *locks, const char *master, struct err **e);

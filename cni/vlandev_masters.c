@@ -1,6 +1,7 @@
 /*
- * Notes of the masters that pods stand on without a VLAN. Such a pod's macvlan lies in the pod's
- * namespace, where the clean-up on the host cannot see it.
+ * Notes of masters: those that pods stand on without a VLAN (such a pod's macvlan lies in the pod's
+ * namespace, where the clean-up on the host cannot see it), and those that were not promiscuous
+ * before us.
  */
 #include "vlandev_internal.h"
 
@@ -16,10 +17,11 @@
 
 /* VLAN devices, whose locks lie beside it, have a dot in their names. */
 #define FOLDER "masters"
+#define SWITCHED "promiscuous"
 
-int vlandev_note_master(const char *locks, const char *master, struct err **e)
+static int note(const char *locks, const char *which, const char *master, struct err **e)
 {
-    auto_free char *folder = xasprintf("%s/" FOLDER, locks);
+    auto_free char *folder = xasprintf("%s/%s", locks, which);
     auto_free char *path = xasprintf("%s/%s", folder, master);
     auto_close int fd = -1;
     int r;
@@ -33,9 +35,19 @@ int vlandev_note_master(const char *locks, const char *master, struct err **e)
     return fd < 0 ? err_set(e, -errno, "cannot make '%s': %s", path, strerror(errno)) : 0;
 }
 
-size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ])
+int vlandev_note_master(const char *locks, const char *master, struct err **e)
 {
-    auto_free char *folder = xasprintf("%s/" FOLDER, locks);
+    return note(locks, FOLDER, master, e);
+}
+
+int vlandev_note_switched(const char *locks, const char *master, struct err **e)
+{
+    return note(locks, SWITCHED, master, e);
+}
+
+static size_t noted(const char *locks, const char *which, char (**out)[IFNAMSIZ])
+{
+    auto_free char *folder = xasprintf("%s/%s", locks, which);
     char(*names)[IFNAMSIZ] = NULL;
     DIR *dir = opendir(folder);
     const struct dirent *entry;
@@ -51,4 +63,14 @@ size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ])
         (void)closedir(dir);
     *out = names;
     return n;
+}
+
+size_t vlandev_masters(const char *locks, char (**out)[IFNAMSIZ])
+{
+    return noted(locks, FOLDER, out);
+}
+
+size_t vlandev_switched(const char *locks, char (**out)[IFNAMSIZ])
+{
+    return noted(locks, SWITCHED, out);
 }

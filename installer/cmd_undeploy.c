@@ -95,7 +95,8 @@ static int plan(struct removal *u, struct err **e)
     return deploy_plan_make(&u->server, &u->plan, true, e);
 }
 
-/* Files of the nodes that go with the DaemonSets that wrote them. */
+/* Files of the nodes that go with the DaemonSets that wrote them, also where a run that was cut off
+ * has deleted these already. */
 static void list_files(const struct deploy_plan *p, const char *files[8])
 {
     size_t n = 0;
@@ -103,7 +104,8 @@ static void list_files(const struct deploy_plan *p, const char *files[8])
     for (size_t i = 0; i < p->n_items; i++) {
         const struct deploy_item *item = &p->items[i];
 
-        if (!item->live || strcmp(item->name.kind->kind, "DaemonSet") != 0)
+        if ((item->live && item->action == DEPLOY_UNCHANGED) ||
+            strcmp(item->name.kind->kind, "DaemonSet") != 0)
             continue;
         if (!strcmp(item->name.name, "kube-flannel-ds"))
             files[n++] = "10-flannel.conflist";
@@ -121,6 +123,8 @@ static void list_files(const struct deploy_plan *p, const char *files[8])
 static void prepare_cleanup(struct removal *u)
 {
     const char *files[8];
+    struct deploy_cleanup c = {.files = files,
+                               .purges = options.purges && !u->resources.n_in_use};
 
     list_files(&u->plan, files);
     for (size_t i = 0; i < u->plan.n_items; i++) {
@@ -131,7 +135,7 @@ static void prepare_cleanup(struct removal *u)
         if (!item->live || strcmp(item->name.name, "network-cni-ds") != 0 ||
             strcmp(item->name.kind->kind, "DaemonSet") != 0)
             continue;
-        cleanup = deploy_cleanup_make(item->live, files);
+        cleanup = deploy_cleanup_make(item->live, &c);
         text = cleanup ? json_print(cleanup) : NULL;
         deploy_inventory_set(&u->inventory, "cleanup", text);
         if (!cleanup)
@@ -242,6 +246,19 @@ static int clean_nodes(struct removal *u, struct err **e)
     return deploy_inventory_write(&u->server, &u->inventory, e);
 }
 
+/* As they are now: a controller may have written them until it ended. */
+static int purge(struct removal *u, struct err **e)
+{
+    struct deploy_resources now = {.n_in_use = 0};
+    int r = deploy_resources_read(&u->server, &now, e);
+
+    if (r < 0)
+        return r;
+    deploy_resources_release(&u->resources);
+    u->resources = now;
+    return deploy_resources_purge(&u->server, &u->resources, e);
+}
+
 static int delete_item(struct removal *u, struct deploy_item *item, struct err **e)
 {
     int r = 0;
@@ -249,7 +266,7 @@ static int delete_item(struct removal *u, struct deploy_item *item, struct err *
     if (item->action == DEPLOY_UNCHANGED)
         return 0;
     if (is_crd(&item->name))
-        r = deploy_resources_purge(&u->server, &u->resources, e);
+        r = purge(u, e);
     if (r == 0)
         r = forgive(deploy_item_apply(&u->server, item, deadline(), e), e);
     if (r == 0)

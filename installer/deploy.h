@@ -18,10 +18,15 @@ void deploy_print_item(const char *what, const struct deploy_name *n, const char
 /* The same for --format json, into the array `list`. */
 void deploy_add_json(cJSON *list, const char *what, const struct deploy_name *n, const char *note);
 
+/* What goes besides the plugin's configuration. */
+struct deploy_cleanup {
+    const char *const *files; /* below the folder of configurations, NULL-terminated */
+    bool purges;              /* programs and devices, too: no pod needs them any more */
+};
 /* The DaemonSet that puts the network configuration of the nodes back, made from the one of the
- * plugin as it runs: the same image, nodes and folders. `files` are further files that go,
- * NULL-terminated. NULL where `cni` is not of our image. Pure; in deploy_cleanup.c. */
-cJSON *deploy_cleanup_make(const cJSON *cni, const char *const *files);
+ * plugin as it runs: the same image, nodes and folders. NULL where `cni` is not of our image. Pure;
+ * in deploy_cleanup.c. */
+cJSON *deploy_cleanup_make(const cJSON *cni, const struct deploy_cleanup *c);
 
 /* Custom resources; in deploy_purge.c. */
 struct deploy_resources {

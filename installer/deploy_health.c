@@ -129,7 +129,7 @@ static char *end_of(const cJSON *terminated)
 }
 
 /* What is wrong with one container; NULL: nothing. */
-static char *container_cause(const cJSON *status, bool is_init, const char **out_crashed)
+static char *container_cause(const cJSON *status, bool is_init, const char **out_speaks)
 {
     const char *name = json_get_str(status, "name"), *image = json_get_str(status, "image");
     const cJSON *state = json_get_obj(status, "state");
@@ -146,7 +146,7 @@ static char *container_cause(const cJSON *status, bool is_init, const char **out
     if (waiting && reason && !strcmp(reason, "PodInitializing"))
         return NULL;
     if (end && (ended || waiting)) {
-        *out_crashed = name;
+        *out_speaks = name;
         return xasprintf("container '%s': %s%s%s", name ? name : "", reason ? reason : "",
                          reason ? ", " : "", end);
     }
@@ -154,14 +154,16 @@ static char *container_cause(const cJSON *status, bool is_init, const char **out
         return xasprintf("image '%s': %s%s%s", image ? image : "",
                          reason ? reason : "the container waits", message ? ": " : "",
                          message ? message : "");
-    if (!is_init && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(status, "ready")))
+    if (!is_init && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(status, "ready"))) {
+        *out_speaks = name;
         return xasprintf("container '%s' runs but is not ready", name ? name : "");
+    }
     if (is_init && !ended)
         return xasprintf("init container '%s' still runs", name ? name : "");
     return NULL;
 }
 
-static char *containers_cause(const cJSON *pod, const char **out_crashed)
+static char *containers_cause(const cJSON *pod, const char **out_speaks)
 {
     static const char *const lists[] = {"initContainerStatuses", "containerStatuses"};
     const cJSON *status = json_get_obj(pod, "status"), *item;
@@ -169,7 +171,7 @@ static char *containers_cause(const cJSON *pod, const char **out_crashed)
     for (size_t i = 0; i < 2; i++)
         cJSON_ArrayForEach(item, json_get_arr(status, lists[i]))
         {
-            char *cause = container_cause(item, i == 0, out_crashed);
+            char *cause = container_cause(item, i == 0, out_speaks);
 
             if (cause)
                 return cause;
@@ -177,21 +179,21 @@ static char *containers_cause(const cJSON *pod, const char **out_crashed)
     return NULL;
 }
 
-char *deploy_pod_cause(const cJSON *pod, const char **out_crashed)
+char *deploy_pod_cause(const cJSON *pod, const char **out_speaks)
 {
     const cJSON *meta = json_get_obj(pod, "metadata");
     const char *name = json_get_str(meta, "name");
     const char *node = json_get_str(json_get_obj(pod, "spec"), "nodeName");
     const char *unscheduled = json_get_str(condition(pod, "PodScheduled"), "message");
     const char *phase = json_get_str(json_get_obj(pod, "status"), "phase");
-    const char *crashed = NULL;
+    const char *speaks = NULL;
     auto_free char *cause = NULL;
 
     if (deploy_pod_is_ready(pod))
         return NULL;
-    cause = containers_cause(pod, &crashed);
-    if (out_crashed)
-        *out_crashed = crashed;
+    cause = containers_cause(pod, &speaks);
+    if (out_speaks)
+        *out_speaks = speaks;
     if (!cause && json_get_str(meta, "deletionTimestamp"))
         cause = xstrdup("is being deleted");
     if (!cause && unscheduled && *unscheduled)

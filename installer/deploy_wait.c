@@ -25,7 +25,7 @@ static int keep_bytes(void *arg, const void *bytes, size_t len, struct err **e)
     return 0;
 }
 
-/* The last line that a container has written before it ended, to be freed; NULL for none. */
+/* The last line that a container has written, before it ended if it did, to be freed; NULL for none. */
 static char *last_words(const struct deploy_server *s, const cJSON *pod, const char *container)
 {
     const cJSON *meta = json_get_obj(pod, "metadata");
@@ -52,14 +52,14 @@ static char *last_words(const struct deploy_server *s, const cJSON *pod, const c
 
 static void add_cause(const struct deploy_server *s, const cJSON *pod, struct buf *out)
 {
-    const char *crashed = NULL;
-    auto_free char *cause = deploy_pod_cause(pod, &crashed);
+    const char *speaks = NULL;
+    auto_free char *cause = deploy_pod_cause(pod, &speaks);
     auto_free char *words = NULL;
 
     if (!cause)
         return;
-    if (crashed && kube_name_is_valid(crashed))
-        words = last_words(s, pod, crashed);
+    if (speaks && kube_name_is_valid(speaks))
+        words = last_words(s, pod, speaks);
     (void)buf_addf(out, "\n  %s%s%s%s", cause, words ? "; it last said: '" : "", words ? words : "",
                    words ? "'" : "");
 }

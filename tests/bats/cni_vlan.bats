@@ -56,7 +56,7 @@ in_guest() {
     ends_well s
 }
 
-@test "install: what is removed or flaps comes back at once, with the site's addresses and routes" {
+@test "install: what is removed or flaps comes back at once, with the site's addresses and routes; purge" {
     lab_guest_program i "${FLATNET_BUILD:-$REPO_ROOT/build}/bin/static-macvlan-cni"
     lab_guest_program i "${FLATNET_BUILD:-$REPO_ROOT/build}/tests/tools/cni_net"
     lab_guest_start i "$REPO_ROOT/tests/lab/guest-install.sh" --switch "sw$BATS_TEST_NUMBER" --seconds 500

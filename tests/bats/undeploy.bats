@@ -101,3 +101,38 @@ teardown() {
     assert_equal "$(kubectl get crd -o name)" ''
     assert_equal "$(kubectl get lease -n kube-system -o name | grep -c network-controller || true)" 0
 }
+
+@test "cut off between two DaemonSets, the next run still knows the files of the first" {
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    kubectl patch ds -n kube-system network-cni-ds --type merge -p '{"metadata": {"finalizers": ["site.example/hold"]}}' >/dev/null
+    for _ in 1 2; do
+        run_flatnet undeploy --yes --timeout 2
+        assert_status 1
+        assert_contains 'DaemonSet kube-system/network-cni-ds does not go' stderr
+    done
+    assert_equal "$(kubectl get ds -n kube-system -o name)" daemonset.apps/network-cni-ds
+    kubectl get cm -n kube-system flatnet -o jsonpath='{.data.cleanup}' |
+        jq -e '.spec.template.spec.initContainers[0].args | index("--also=10-flannel.conflist")' >/dev/null
+    kubectl patch ds -n kube-system network-cni-ds --type merge -p '{"metadata": {"finalizers": null}}' >/dev/null
+    run_flatnet undeploy --yes
+    assert_status 0
+}
+
+@test "purge: what was written while the controller ended is no obstacle" {
+    local pid
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    user
+    lab_stop k-controller KILL
+    kubectl patch deploy -n kube-system network-controller --type merge -p '{"metadata": {"finalizers": ["site.example/hold"]}}' >/dev/null
+    "$FLATNET" undeploy --purge --yes --force >out 2>err &
+    pid=$!
+    wait_until is_begun
+    kubectl annotate macvlansubnet -n kube-system s site.example/note=late >/dev/null
+    kubectl patch deploy -n kube-system network-controller --type merge -p '{"metadata": {"finalizers": null}}' >/dev/null
+    wait "$pid" || fail "$(cat err)"
+    assert_equal "$(kubectl get crd -o name)" ''
+}
+
+is_begun() {
+    [ "$(kubectl get cm -n kube-system flatnet -o jsonpath='{.data.state}')" = begun ]
+}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What a guest of cni_vlan.bats runs: `static-macvlan-cni install` beside VLAN devices that go, flap and
-# come back.
+# come back; and `uninstall --purge` of what pods have left.
 set -euo pipefail
 cd /run/lab
 tool=/run/lab/cni_net
@@ -103,3 +103,30 @@ ip link del nic.7
 soon is_made nic.7 7
 kill "$install"
 wait "$install"
+
+# When no pod uses addresses any more. A pod that lives keeps what it stands on.
+purge() {
+    /run/lab/static-macvlan-cni uninstall --conf-dir /run/conf --bin-dir /run/bin --purge 2>>/run/install.log || fail 'purge'
+}
+is_there() {
+    ip link show "$1" >/dev/null 2>&1
+}
+[ -x /run/bin/static-macvlan-cni ] || fail 'no programs'
+echo other >/run/bin/static-ipam.new
+mv /run/bin/static-ipam.new /run/bin/static-ipam
+purge
+[ "$(ls /run/bin)" = static-ipam ] || fail "programs: $(ls /run/bin)"
+is_made eth0.100 100 && is_promiscuous eth0 || fail 'what a pod needs is gone'
+! is_there nic.7 && ! is_promiscuous nic || fail 'what nobody needs is there'
+"$tool" del netns=/run/netns/a id=a >/dev/null
+ip addr del 10.9.9.9/24 dev eth0.100
+purge
+! is_there eth0.100 && ! is_promiscuous eth0 || fail 'what the last pod has left is there'
+[ ! -e /run/flatnet/vlan ] || fail "notes: $(ls -R /run/flatnet/vlan)"
+purge
+# A master that was promiscuous before us stays so.
+ip link set eth0 promisc on
+add a master=eth0 vlan=100 addr=10.1.0.5/24
+"$tool" del netns=/run/netns/a id=a >/dev/null
+purge
+! is_there eth0.100 && is_promiscuous eth0 || fail 'the site has lost what it had switched on'

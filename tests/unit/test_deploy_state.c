@@ -134,7 +134,7 @@ static void objects_are_judged(void **state)
 
 static void pods_say_why(void **state)
 {
-    /* spec and status, the cause, the container that crashed */
+    /* spec and status, the cause, the container that says more */
     static const char *const table[][3] = {
         {"spec: {nodeName: w}\nstatus: {conditions: [{type: Ready, status: 'True'}]}", NULL, NULL},
         {"status: {conditions: [{type: PodScheduled, status: 'False', message: no room}]}",
@@ -149,7 +149,7 @@ static void pods_say_why(void **state)
          "node 'w': pod 'p': container 'c': CrashLoopBackOff, exit status 2 (Error)", "c"},
         {"spec: {nodeName: w}\nstatus: {initContainerStatuses: [{name: i, state: {terminated: "
          "{exitCode: 0}}}], containerStatuses: [{name: c, ready: false, state: {running: {}}}]}",
-         "node 'w': pod 'p': container 'c' runs but is not ready", NULL},
+         "node 'w': pod 'p': container 'c' runs but is not ready", "c"},
         {"spec: {nodeName: w}\nstatus: {initContainerStatuses: [{name: i, state: {terminated: "
          "{exitCode: 3}}}], containerStatuses: [{name: c, state: {waiting: {reason: "
          "PodInitializing}}}]}",
@@ -160,8 +160,8 @@ static void pods_say_why(void **state)
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         auto_free char *text = xasprintf("metadata: {name: p}\n%s", table[i][0]);
         auto_json cJSON *pod = yaml(text);
-        const char *crashed = NULL;
-        auto_free char *cause = deploy_pod_cause(pod, &crashed);
+        const char *speaks = NULL;
+        auto_free char *cause = deploy_pod_cause(pod, &speaks);
 
         if (!table[i][1]) {
             assert_null(cause);
@@ -169,27 +169,33 @@ static void pods_say_why(void **state)
         }
         assert_string_equal(cause, table[i][1]);
         if (table[i][2])
-            assert_string_equal(crashed, table[i][2]);
+            assert_string_equal(speaks, table[i][2]);
         else
-            assert_null(crashed);
+            assert_null(speaks);
     }
+}
+
+static cJSON *args_of(const cJSON *pod, const char *list)
+{
+    return cJSON_Duplicate(json_get_arr(json_get_arr(pod, list)->child, "args"), true);
 }
 
 static void the_cleanup_has_the_nodes_and_the_image_of_the_plugin(void **state)
 {
-    static const char *const files[] = {"70-multus.conf", NULL};
+    static const char *const files[] = {"70-multus.conf", NULL}, *const none[] = {NULL};
+    struct deploy_cleanup c = {.files = files}, purge = {.files = none, .purges = true};
     auto_json cJSON *cni =
         yaml("kind: DaemonSet\nspec:\n  template:\n    spec:\n      hostNetwork: true\n"
              "      serviceAccountName: x\n      tolerations: [{operator: Exists}]\n"
              "      nodeSelector: {a: b}\n      volumes: [{name: cni}]\n      containers:\n"
-             "      - {name: c, image: 'i:1', args: [install, --mode=chained, --conf-dir=/host/x], "
-             "volumeMounts: [{name: cni}], livenessProbe: {x: 1}}\n");
+             "      - {name: c, image: 'i:1', args: [install, --mode=chained, --conf-dir=/host/x, "
+             "--bin-dir=/host/y], volumeMounts: [{name: cni}], livenessProbe: {x: 1}}\n");
     auto_json cJSON *other = yaml("{spec: {template: {spec: {containers: [{args: ['']}]}}}}");
-    auto_json cJSON *made = deploy_cleanup_make(cni, files);
+    auto_json cJSON *made = deploy_cleanup_make(cni, &c), *all = deploy_cleanup_make(cni, &purge);
     const cJSON *pod = json_get_obj(json_get_obj(json_get_obj(made, "spec"), "template"), "spec");
 
     (void)state;
-    assert_null(deploy_cleanup_make(other, files));
+    assert_null(deploy_cleanup_make(other, &c));
     assert_yaml(cJSON_Duplicate(pod, true),
                 "hostNetwork: true\ntolerations: [{operator: Exists}]\nnodeSelector: {a: b}\n"
                 "volumes: [{name: cni}]\nautomountServiceAccountToken: false\ninitContainers:\n"
@@ -197,6 +203,10 @@ static void the_cleanup_has_the_nodes_and_the_image_of_the_plugin(void **state)
                 "--conf-dir=/host/x, --also=70-multus.conf]}\ncontainers:\n"
                 "- {name: stay, image: 'i:1', volumeMounts: [{name: cni}], args: [uninstall, "
                 "--conf-dir=/host/x, --also=70-multus.conf, --stay]}\n");
+    pod = json_get_obj(json_get_obj(json_get_obj(all, "spec"), "template"), "spec");
+    assert_yaml(args_of(pod, "initContainers"),
+                "[uninstall, --conf-dir=/host/x, --bin-dir=/host/y, --purge]");
+    assert_yaml(args_of(pod, "containers"), "[uninstall, --conf-dir=/host/x, --stay]");
 }
 
 static bool has_finding(const struct findings *f, enum finding_level level, const char *text)
