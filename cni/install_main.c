@@ -36,7 +36,20 @@ static const char usage[] =
     "  --version\n"
     "  --help\n";
 
-enum { MODE = 1, CONF_DIR, BIN_DIR, ACCOUNT, RUN_DIR, LISTEN, ALSO, PURGE, STAY, FORMAT, VERSION, HELP };
+enum {
+    MODE = 1,
+    CONF_DIR,
+    BIN_DIR,
+    ACCOUNT,
+    RUN_DIR,
+    LISTEN,
+    ALSO,
+    PURGE,
+    STAY,
+    FORMAT,
+    VERSION,
+    HELP
+};
 
 static const struct option table[] = {
     {"mode", required_argument, NULL, MODE},

@@ -51,7 +51,8 @@ int vlandev_hold(struct nl_sock *s, const char *locks, const char *master, unsig
 void vlandev_drop(struct vlandev *d);
 #define auto_vlandev __attribute__((cleanup(vlandev_drop)))
 
-/* Switches promiscuous mode on, and leaves a note of that in `locks`; 1: it was off, 0: it was on. */
+/* Switches promiscuous mode on, and leaves a note of that in `locks`; 1: it was off, 0: it was on.
+ */
 struct nllink;
 int vlandev_promiscuous(struct nl_sock *s, const char *locks, const struct nllink *master,
                         struct err **e);
@@ -91,7 +92,7 @@ int vlandev_sweep(struct nl_sock *s, const char *locks, int64_t idle_ms, struct 
 /*
  * What pods have left in this namespace when nobody uses an address any more: removes the VLAN
  * devices of ours without a user, whenever they had one, switches promiscuous mode off where we had
- * switched it on and no such device is left, and removes the notes and locks. Goes on after an error;
- * the first one is reported.
+ * switched it on and no such device is left, and removes the notes and locks. Goes on after an
+ * error; the first one is reported.
  */
 int vlandev_purge(struct nl_sock *s, const char *locks, struct err **e);

@@ -123,8 +123,7 @@ static void list_files(const struct deploy_plan *p, const char *files[8])
 static void prepare_cleanup(struct removal *u)
 {
     const char *files[8];
-    struct deploy_cleanup c = {.files = files,
-                               .purges = options.purges && !u->resources.n_in_use};
+    struct deploy_cleanup c = {.files = files, .purges = options.purges && !u->resources.n_in_use};
 
     list_files(&u->plan, files);
     for (size_t i = 0; i < u->plan.n_items; i++) {

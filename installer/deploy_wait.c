@@ -25,7 +25,8 @@ static int keep_bytes(void *arg, const void *bytes, size_t len, struct err **e)
     return 0;
 }
 
-/* The last line that a container has written, before it ended if it did, to be freed; NULL for none. */
+/* The last line that a container has written, before it ended if it did, to be freed; NULL for
+ * none. */
 static char *last_words(const struct deploy_server *s, const cJSON *pod, const char *container)
 {
     const cJSON *meta = json_get_obj(pod, "metadata");

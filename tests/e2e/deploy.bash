@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154
 # flatnet deploy, status and undeploy on nodes that are machines, one function for each step; sourced
 # behind e2e.bash. What the steps assume is a cluster "c" of two nodes, and where it is not said
 # otherwise the addons in chained mode (by flatnet deploy, or by kubectl apply), the subnets blue and red,
@@ -43,7 +44,6 @@ deploy_begin() {
 deploy_kill() {
     kill -s KILL "$pid"
     wait "$pid" || true
-    status='' output='' stderr=''
 }
 
 # --- what is there ---
@@ -156,6 +156,7 @@ deploy_traffic() {
 deploy_traffic_ends() {
     local n file answers sent
     for n in "${NODES[@]}"; do
+        # shellcheck disable=SC2016
         at_node "$n" sh -c 'kill -s INT "$(cat /run/traffic.pid)"'
     done
     # shellcheck disable=SC2016
@@ -166,8 +167,9 @@ deploy_traffic_ends() {
         cat "$file" >>"$LAB_DIR/traffic.log"
         answers=$(grep -c ' seq=' "$file")
         sent=$(sed -n 's/ packets transmitted.*//p' "$file")
-        sed -n 's/.* seq=\([0-9]*\) .*/\1/p' "$file" | sort -n | diff - <(seq 0 $((answers - 1))) &&
-            [ "$((sent - answers))" -le 1 ] || fail "traffic of $n: $(tail -n 30 "$file")"
+        sed -n 's/.* seq=\([0-9]*\) .*/\1/p' "$file" | sort -n >answers
+        seq 0 $((answers - 1)) | diff - answers || fail "traffic of $n: $(tail -n 30 "$file")"
+        [ "$((sent - answers))" -le 1 ] || fail "traffic of $n: $sent sent, $answers came back"
     done
 }
 
@@ -180,7 +182,7 @@ deploy_is_planned() {
     assert_contains '+++ DaemonSet kube-system/network-cni-ds (to be)'
     assert_contains '+++ CustomResourceDefinition macvlansubnets.macvlan.cluster.cattle.io (to be)'
     assert_lacks '+++ DaemonSet kube-system/kube-flannel-ds (to be)'
-    assert_contains 'nothing was changed; to be: 20 created, 0 configured' stderr
+    assert_contains 'nothing was changed; to be: 16 created, 0 configured' stderr
     assert_equal "$(deploy_objects)" ''
     for node in "${NODES[@]}"; do
         assert_equal "$(deploy_conf_files "$node")" 10-bridge.conflist
@@ -233,6 +235,7 @@ deploy_is_well() {
 
 # One node whose own network configuration is gone, and controllers that somebody has scaled down.
 deploy_status_tells() {
+    wait_until deploy_subnets_active
     deploy_is_well
     assert_json '.subnets | map([.name, .total, .phase]) == [["blue", 90, "Active"], ["red", 90, "Active"]]'
     at_node n2 mv /etc/cni/net.d/10-bridge.conflist /root.conflist
@@ -252,10 +255,14 @@ deploy_status_tells() {
     deploy_is_well
 }
 
+deploy_subnets_active() {
+    [ "$(kubectl get macvlansubnets -A -o jsonpath='{.items[*].status.phase}')" = 'Active Active' ]
+}
+
 # deploy_pods_are READY REPLICAS: ready pods of the plugin, pods of the controller.
 deploy_pods_are() {
     [ "$(kubectl get ds -n kube-system network-cni-ds -o jsonpath='{.status.numberReady}')" = "$1" ] &&
-        [ "$(kubectl get pods -n kube-system -l app=network-controller -o name | wc -l)" = "$2" ] || { sleep 1; return 1; }
+        [ "$(kubectl get pods -n kube-system -l app=network-controller -o name | wc -l)" = "$2" ]
 }
 
 # --- the next version ---
@@ -285,7 +292,7 @@ deploy_upgrade() {
     deploy_up_pods
     deploy_network up-n1 up-n2 >network
     addresses walk=deploy >held
-    kubectl get pods -n kube-system -l 'name=network-cni' -o name >pods
+    kubectl get pods -n kube-system -l 'name=network-cni' -o name | sort >plugins
     deploy_traffic
     deploy_begin out deploy --mode chained --skip-flannel
     WAIT_SECONDS=120 wait_until grep -q '^configured  *DaemonSet kube-system/network-cni-ds' out
@@ -300,7 +307,7 @@ deploy_upgrade() {
     deploy_network up-n1 up-n2 | diff network -
     deploy_has_eth1 mid-n1
     deploy_has_eth1 mid-n2
-    kubectl get pods -n kube-system -l 'name=network-cni' -o name | sort | comm -12 - <(sort pods) | diff /dev/null -
+    kubectl get pods -n kube-system -l 'name=network-cni' -o name | sort | comm -12 - plugins | diff /dev/null -
     for node in "${NODES[@]}"; do
         at_node "$node" /opt/cni/bin/static-macvlan-cni --version 2>&1 | grep -qF "$version"
     done

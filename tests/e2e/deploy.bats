@@ -20,12 +20,15 @@ teardown_file() {
     lab_cleanup
 }
 
+# Each step begins with what the one before has left.
 setup() {
     common_setup
+    [ ! -e "$LAB_DIR/failed" ] || fail 'an earlier step has failed'
 }
 
 # The seconds of each step, for those who look for where they go.
 teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || touch "$LAB_DIR/failed"
     printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
 }
 

@@ -116,12 +116,15 @@ echo other >/run/bin/static-ipam.new
 mv /run/bin/static-ipam.new /run/bin/static-ipam
 purge
 [ "$(ls /run/bin)" = static-ipam ] || fail "programs: $(ls /run/bin)"
-is_made eth0.100 100 && is_promiscuous eth0 || fail 'what a pod needs is gone'
-! is_there nic.7 && ! is_promiscuous nic || fail 'what nobody needs is there'
+is_made eth0.100 100 || fail 'what a pod stands on is gone'
+is_promiscuous eth0 || fail 'what a pod needs is off'
+! is_there nic.7 || fail 'what nobody needs is there'
+! is_promiscuous nic || fail 'what nobody needs is on'
 "$tool" del netns=/run/netns/a id=a >/dev/null
 ip addr del 10.9.9.9/24 dev eth0.100
 purge
-! is_there eth0.100 && ! is_promiscuous eth0 || fail 'what the last pod has left is there'
+! is_there eth0.100 || fail 'what the last pod has left is there'
+! is_promiscuous eth0 || fail 'what the last pod has left is on'
 [ ! -e /run/flatnet/vlan ] || fail "notes: $(ls -R /run/flatnet/vlan)"
 purge
 # A master that was promiscuous before us stays so.
@@ -129,4 +132,5 @@ ip link set eth0 promisc on
 add a master=eth0 vlan=100 addr=10.1.0.5/24
 "$tool" del netns=/run/netns/a id=a >/dev/null
 purge
-! is_there eth0.100 && is_promiscuous eth0 || fail 'the site has lost what it had switched on'
+! is_there eth0.100 || fail 'what the last pod has left is there'
+is_promiscuous eth0 || fail 'the site has lost what it had switched on'
