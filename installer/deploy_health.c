@@ -191,11 +191,13 @@ char *deploy_pod_cause(const cJSON *pod, const char **out_speaks)
 
     if (deploy_pod_is_ready(pod))
         return NULL;
-    cause = containers_cause(pod, &speaks);
+    /* Its containers end, one way or another. */
+    if (json_get_str(meta, "deletionTimestamp"))
+        cause = xstrdup("is being deleted");
+    else
+        cause = containers_cause(pod, &speaks);
     if (out_speaks)
         *out_speaks = speaks;
-    if (!cause && json_get_str(meta, "deletionTimestamp"))
-        cause = xstrdup("is being deleted");
     if (!cause && unscheduled && *unscheduled)
         cause = xasprintf("not scheduled: %s", unscheduled);
     if (!cause)

@@ -15,6 +15,8 @@
 #define CAUSES_SHOWN 20
 #define LOG_MAX (16u << 10)
 #define LEADER "network-controller"
+/* What a kubelet answers, as a log, where it has none. */
+#define NO_LOG "unable to retrieve container logs for "
 
 /* --- causes --- */
 
@@ -44,6 +46,8 @@ static char *last_words(const struct deploy_server *s, const cJSON *pod, const c
                       &(struct kube_request){
                           .path = path, .sink = keep_bytes, .sink_arg = &text, .timeout_ms = 5000},
                       NULL, NULL);
+        if (!strncmp(text.data, NO_LOG, strlen(NO_LOG)))
+            buf_clear(&text);
     }
     while (text.len && strchr("\r\n", text.data[text.len - 1]))
         text.data[--text.len] = '\0';

@@ -302,6 +302,7 @@ deploy_upgrade() {
     deploy_pods_ready mid-n1 mid-n2
     wait "$pid" || fail "$(cat out.err)"
     assert_contains 'configured  Deployment kube-system/network-controller' out
+    assert_lacks 'unable to retrieve container logs' out.err
     deploy_traffic_ends
     addresses walk=deploy | grep ^up- | diff held -
     deploy_network up-n1 up-n2 | diff network -

@@ -154,11 +154,15 @@ static void pods_say_why(void **state)
          "{exitCode: 3}}}], containerStatuses: [{name: c, state: {waiting: {reason: "
          "PodInitializing}}}]}",
          "node 'w': pod 'p': container 'i': exit status 3", "i"},
+        {"  deletionTimestamp: '2026-01-01T00:00:00Z'\nspec: {nodeName: w}\nstatus: "
+         "{containerStatuses: [{name: c, state: {waiting: {reason: ContainerCreating}}, lastState: "
+         "{terminated: {exitCode: 137}}}]}",
+         "node 'w': pod 'p': is being deleted", NULL},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        auto_free char *text = xasprintf("metadata: {name: p}\n%s", table[i][0]);
+        auto_free char *text = xasprintf("metadata:\n  name: p\n%s", table[i][0]);
         auto_json cJSON *pod = yaml(text);
         const char *speaks = NULL;
         auto_free char *cause = deploy_pod_cause(pod, &speaks);
