@@ -9,6 +9,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ATTEMPTS 5
@@ -191,9 +192,9 @@ static int still_there(const struct deploy_server *s, const struct deploy_name *
 int deploy_wait_gone(const struct deploy_server *s, const struct deploy_name *n,
                      const cJSON *workload, int64_t deadline_ms, struct err **e)
 {
-    auto_free char *name = deploy_name_text(n);
+    auto_free char *name = deploy_name_text(n), *told = NULL;
 
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
         auto_free char *what = NULL;
         auto_err struct err *why = NULL;
         int r = still_there(s, n, workload, &what, &why);
@@ -204,6 +205,11 @@ int deploy_wait_gone(const struct deploy_server *s, const struct deploy_name *n,
             return err_set(e, r, "%s", err_text(why));
         if (deploy_now_ms() >= deadline_ms)
             return err_set(e, -ETIMEDOUT, "%s does not go: %s", name, r < 0 ? err_text(why) : what);
+        if (!is_first && r > 0 && (!told || strcmp(told, what) != 0)) {
+            log_info("waiting for %s to go: %s", name, what);
+            free(told);
+            told = take(what);
+        }
         r = deploy_pause(e);
         if (r < 0)
             return r;

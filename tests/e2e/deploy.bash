@@ -335,6 +335,7 @@ deploy_undeploy() {
     deploy_begin out undeploy --yes
     WAIT_SECONDS=200 wait_until grep -q '^deleted  *DaemonSet kube-system/network-cni-ds' out
     deploy_kill
+    assert_contains 'waiting for Deployment kube-system/network-controller to go: ' out.err
     deploy_tool status --timeout 1
     assert_status 3
     assert_contains 'a deploy or undeploy has not come to its end; give the same command again' stderr
