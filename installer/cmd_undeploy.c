@@ -87,10 +87,16 @@ static bool stays(const struct removal *u, const struct deploy_name *n)
             (size_t)cJSON_GetArraySize(u->resources.networks) > u->resources.n_own_networks);
 }
 
+/* The clean-up of a run that was cut off goes on, and goes when it is through. */
+static bool is_at_work(const struct removal *u, const struct deploy_name *n)
+{
+    return !strcmp(n->name, DEPLOY_CLEANUP) && deploy_inventory_fact(&u->inventory, "cleanup");
+}
+
 static int plan(struct removal *u, struct err **e)
 {
     for (size_t i = 0; i < u->inventory.n_names; i++)
-        if (!stays(u, &u->inventory.names[i]))
+        if (!stays(u, &u->inventory.names[i]) && !is_at_work(u, &u->inventory.names[i]))
             deploy_plan_add_deletion(&u->plan, &u->inventory.names[i], NULL);
     return deploy_plan_make(&u->server, &u->plan, true, e);
 }

@@ -334,6 +334,7 @@ deploy_undeploy() {
     deploy_traffic
     deploy_begin out undeploy --yes
     WAIT_SECONDS=200 wait_until grep -q '^deleted  *DaemonSet kube-system/network-cni-ds' out
+    wait_until kubectl get ds -n kube-system flatnet-cleanup >/dev/null 2>&1
     deploy_kill
     assert_contains 'waiting for Deployment kube-system/network-controller to go: ' out.err
     deploy_tool status --timeout 1
@@ -342,6 +343,8 @@ deploy_undeploy() {
     deploy_tool undeploy --yes
     assert_status 0
     assert_contains 'cleaned     DaemonSet kube-system/flatnet-cleanup'
+    # The one of the run that was killed.
+    assert_lacks 'deleted     DaemonSet'
     assert_lacks 'CustomResourceDefinition'
     for node in "${NODES[@]}"; do
         assert_equal "$(deploy_conf_files "$node")" 10-bridge.conflist
