@@ -359,7 +359,7 @@ deploy_undeploy() {
     deploy_pod plain-n2 n2
     deploy_pods_ready plain-n1 plain-n2
     for node in "${NODES[@]}"; do
-        assert_equal "$(deploy_in "plain-$node" ls /sys/class/net | sort | paste -sd ' ')" 'eth0 lo' "links of plain-$node"
+        assert_equal "$(deploy_in "plain-$node" ip -o link | awk -F '[ :@]+' '{ print $2 }' | sort | paste -sd ' ')" 'eth0 lo' "links of plain-$node"
     done
     deploy_pods_gone plain-n1 plain-n2
     deploy_network up-n1 up-n2 | diff network -
@@ -404,7 +404,7 @@ deploy_purge() {
     assert_status 3
     assert_contains ' in use by pods' stderr
     deploy_is_well
-    deploy_pods_gone up-n1 up-n2 mid-n1 mid-n2
+    kubectl delete pods -l walk=deploy --wait --timeout 300s >/dev/null
     deploy_tool undeploy --purge --yes
     assert_status 0
     assert_equal "$(deploy_objects)" ''
