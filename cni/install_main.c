@@ -143,6 +143,7 @@ static int set_option(struct install_options *o, int option)
 static int purge(const struct install_options *o, struct err **e)
 {
     auto_free char *locks = xasprintf("%s/vlan", o->run_dir);
+    auto_free char *sessions = xasprintf("%s/tls", o->run_dir);
     struct nl_sock *sock = NULL;
     int r = install_remove_programs(o, e);
 
@@ -151,6 +152,7 @@ static int purge(const struct install_options *o, struct err **e)
     if (r < 0)
         return r;
     r = vlandev_purge(sock, locks, e);
+    fs_remove_files(sessions);
     nlreq_close(&sock);
     return r;
 }

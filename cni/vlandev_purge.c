@@ -5,10 +5,8 @@
 #include "mem.h"
 #include "netlink/net.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool carries(const struct vlandev_made *devices, size_t n, const char *master)
 {
@@ -38,23 +36,6 @@ static int switch_off(const char *locks, const struct vlandev_made *left, size_t
     return r;
 }
 
-/* Files only; the folder of the host's is mounted here and stays. */
-static void empty(const char *path)
-{
-    DIR *dir = opendir(path);
-    const struct dirent *entry;
-
-    while (dir && (entry = readdir(dir))) {
-        auto_free char *file = xasprintf("%s/%s", path, entry->d_name);
-
-        if (entry->d_name[0] != '.')
-            (void)unlink(file);
-    }
-    if (dir)
-        (void)closedir(dir);
-    (void)rmdir(path);
-}
-
 int vlandev_purge(struct nl_sock *s, const char *locks, struct err **e)
 {
     static const char *const folders[] = {"/masters", "/promiscuous", ""};
@@ -69,7 +50,7 @@ int vlandev_purge(struct nl_sock *s, const char *locks, struct err **e)
     for (size_t i = 0; i < 3 && r == 0 && !n; i++) {
         auto_free char *path = xasprintf("%s%s", locks, folders[i]);
 
-        empty(path);
+        fs_remove_files(path);
     }
     return r == 0 && swept < 0 ? err_set(e, swept, "%s", err_text(why)) : r;
 }

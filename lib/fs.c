@@ -3,6 +3,7 @@
 
 #include "mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -314,4 +315,20 @@ int fs_free_space(const char *path, int64_t *out_bytes, struct err **e)
     else
         *out_bytes = (int64_t)(blocks * vfs.f_frsize);
     return 0;
+}
+
+void fs_remove_files(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        auto_free char *file = xasprintf("%s/%s", path, entry->d_name);
+
+        if (entry->d_name[0] != '.')
+            (void)unlink(file);
+    }
+    if (dir)
+        (void)closedir(dir);
+    (void)rmdir(path);
 }

@@ -32,6 +32,9 @@ int fs_sync_parent(const char *path, struct err **e);
 
 /* mkdir -p; an existing folder is fine. */
 int fs_mkdirs(const char *path, mode_t mode, struct err **e);
+/* Removes the files of a folder, hidden ones not, and then the folder where nothing is left in it.
+ * What cannot be removed stays. */
+void fs_remove_files(const char *path);
 
 /*
  * Opens `path` beneath the folder `dirfd`: no absolute path, no "..", no link on the way, on

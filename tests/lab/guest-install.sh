@@ -112,6 +112,8 @@ is_there() {
     ip link show "$1" >/dev/null 2>&1
 }
 [ -x /run/bin/static-macvlan-cni ] || fail 'no programs'
+mkdir -p /run/flatnet/tls
+touch /run/flatnet/tls/session
 echo other >/run/bin/static-ipam.new
 mv /run/bin/static-ipam.new /run/bin/static-ipam
 purge
@@ -125,7 +127,7 @@ ip addr del 10.9.9.9/24 dev eth0.100
 purge
 ! is_there eth0.100 || fail 'what the last pod has left is there'
 ! is_promiscuous eth0 || fail 'what the last pod has left is on'
-[ ! -e /run/flatnet/vlan ] || fail "notes: $(ls -R /run/flatnet/vlan)"
+[ -z "$(ls /run/flatnet)" ] || fail "notes: $(ls -R /run/flatnet)"
 purge
 # A master that was promiscuous before us stays so.
 ip link set eth0 promisc on
