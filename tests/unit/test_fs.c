@@ -200,6 +200,23 @@ static void asks_for_free_space_where_the_file_will_be(void **state)
     assert_int_equal(fs_sync_parent("absent/x", NULL), -ENOENT);
 }
 
+static void removes_files_and_what_they_leave_empty(void **state)
+{
+    (void)state;
+    assert_int_equal(fs_mkdirs("d/sub", 0755, NULL), 0);
+    assert_int_equal(fs_write_file("d/file", "1", 1, 0600, NULL), 0);
+    assert_int_equal(fs_write_file("other", "1", 1, 0600, NULL), 0);
+    assert_int_equal(symlink("../other", "d/link"), 0);
+    fs_remove_files("d");
+    assert_int_equal(access("d/file", F_OK), -1);
+    assert_int_equal(access("d/sub", F_OK), 0);
+    fs_remove_files("d/sub");
+    fs_remove_files("d");
+    assert_int_equal(access("d", F_OK), -1);
+    assert_int_equal(access("other", F_OK), 0);
+    fs_remove_files("d");
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, tempdir_enter, tempdir_leave)
 
 int main(void)
@@ -212,6 +229,7 @@ int main(void)
         test(reads_and_writes_at_offsets),
         test(makes_folders),
         test(opens_beneath_a_folder_only),
+        test(removes_files_and_what_they_leave_empty),
         test(asks_for_free_space_where_the_file_will_be),
     };
 
