@@ -42,9 +42,20 @@ faults() {
     mv "$LAB_DIR/k.faults.new" "$LAB_DIR/k.faults"
 }
 
+# hold KIND/NAME, release KIND/NAME: it does not go when it is deleted; it may.
+hold() {
+    kubectl patch -n kube-system "$1" --type merge -p '{"metadata": {"finalizers": ["site.example/hold"]}}' >/dev/null
+}
+
+release() {
+    kubectl patch -n kube-system "$1" --type merge -p '{"metadata": {"finalizers": null}}' >/dev/null
+}
+
 # clean: nothing of flatnet is there.
 clean() {
     faults '{}'
+    release ds/network-cni-ds 2>/dev/null || true
+    release deploy/network-controller 2>/dev/null || true
     kubectl delete pod -n default --ignore-not-found --force --grace-period 0 user >/dev/null 2>&1
     "$FLATNET" undeploy --purge --force --yes --quiet >/dev/null 2>&1
     kubectl delete configmap -n kube-system --ignore-not-found rke-user-includes-addons >/dev/null

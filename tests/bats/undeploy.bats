@@ -104,7 +104,7 @@ teardown() {
 
 @test "cut off between two DaemonSets, the next run still knows the files of the first" {
     "$FLATNET" deploy --mode chained --quiet >/dev/null
-    kubectl patch ds -n kube-system network-cni-ds --type merge -p '{"metadata": {"finalizers": ["site.example/hold"]}}' >/dev/null
+    hold ds/network-cni-ds
     for _ in 1 2; do
         run_flatnet undeploy --yes --timeout 2
         assert_status 1
@@ -113,7 +113,7 @@ teardown() {
     assert_equal "$(kubectl get ds -n kube-system -o name)" daemonset.apps/network-cni-ds
     kubectl get cm -n kube-system flatnet -o jsonpath='{.data.cleanup}' |
         jq -e '.spec.template.spec.initContainers[0].args | index("--also=10-flannel.conflist")' >/dev/null
-    kubectl patch ds -n kube-system network-cni-ds --type merge -p '{"metadata": {"finalizers": null}}' >/dev/null
+    release ds/network-cni-ds
     run_flatnet undeploy --yes
     assert_status 0
 }
@@ -123,12 +123,12 @@ teardown() {
     "$FLATNET" deploy --mode chained --quiet >/dev/null
     user
     lab_stop k-controller KILL
-    kubectl patch deploy -n kube-system network-controller --type merge -p '{"metadata": {"finalizers": ["site.example/hold"]}}' >/dev/null
+    hold deploy/network-controller
     "$FLATNET" undeploy --purge --yes --force >out 2>err &
     pid=$!
     wait_until is_begun
     kubectl annotate macvlansubnet -n kube-system s site.example/note=late >/dev/null
-    kubectl patch deploy -n kube-system network-controller --type merge -p '{"metadata": {"finalizers": null}}' >/dev/null
+    release deploy/network-controller
     wait "$pid" || fail "$(cat err)"
     assert_equal "$(kubectl get crd -o name)" ''
 }
