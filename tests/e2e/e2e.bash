@@ -90,12 +90,8 @@ tool() {
 }
 
 subnet() {
-    kubectl apply -f - <<YAML >/dev/null
-apiVersion: macvlan.cluster.cattle.io/v1
-kind: MacvlanSubnet
-metadata: {name: $1, namespace: kube-system}
-spec: {master: eth0, vlan: $2, cidr: $3, gateway: ${3%.0/*}.1, ranges: [{rangeStart: ${3%.0/*}.10, rangeEnd: ${3%.0/*}.99}]}
-YAML
+    KUBECONFIG=$(lab_cluster_config c) lab_cluster_run c "$FLATNET" subnet create "$1" --quiet --master eth0 --vlan "$2" \
+        --cidr "$3" --gateway "${3%.0/*}.1" --range "${3%.0/*}.10-${3%.0/*}.99" >/dev/null
 }
 
 addresses() {
