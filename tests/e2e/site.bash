@@ -71,7 +71,8 @@ site_host() {
     [ "$node" = n1 ] || peer=10.0.0.11
     at_node "$node" "$flatnet" host check --master eth0 --format json >"$T/before.$node" || before=$?
     [ "$before" = 3 ] || return 1
-    jq -e '[.items[] | select(.result == "fail").name] == ["modules-boot", "sysctl", "promisc"]' "$T/before.$node" || return 1
+    assert_equal "$(jq -r '[.items[] | select(.result == "fail").name] | join(" ")' "$T/before.$node")" \
+        'modules modules-boot sysctl promisc' "what fails before" || return 1
     at_node "$node" "$flatnet" host prepare --master eth0 --yes &&
         at_node "$node" "$flatnet" host check --master eth0 --bundle /run/lab/macvlan.tar &&
         at_node "$node" "$flatnet" host iface --peer "$peer" >"$T/iface.$node" &&
