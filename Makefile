@@ -2,7 +2,6 @@
 #   O=DIR     build folder      V=1   show commands         WERROR=0  warnings do not stop
 #   SAN=1     ASan and UBSan    COVER=1  gcov               STATIC=1  one static program
 VERSION := 0.1.0
-
 WERROR ?= 1
 O ?= $(if $(SAN),build-san,build)
 DIST ?= dist
@@ -52,15 +51,16 @@ ALL_LIBS = $(PKG_LIBS) -lresolv -lm -pthread
 objects = $(patsubst %,$(O)/obj/%.o,$(1))
 objects_in = $(call objects,$(filter-out %/main.c,$(wildcard $(1:%=%/*.[cS]))))
 STATIC_OBJ := $(if $(STATIC),$(call objects_in,lib/static))
+# The plugin's parts that a call runs lie together (tests/bench/cni_order.py).
+ORDER := cni/order.ld
 ARCHIVES := $(O)/libinstaller.a $(O)/libcontroller.a $(O)/libcni.a $(O)/libflatnet.a
 PROGRAMS := $(addprefix $(O)/bin/,flatnet network-controller static-macvlan-cni)
 UNIT := $(patsubst %.c,$(O)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/fuzz_*.c))
 TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
 SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
-# Left out of those runs is what tests another program than the one that these flags build or only the
-# data in it, what runs in a guest too small for a sanitizer, and what takes minutes against a whole
-# control plane, whose modules have unit tests.
+# Left out of those runs is what tests another program than these flags build or only the data in it, what
+# runs in a guest too small for a sanitizer, and what takes minutes against a whole control plane.
 PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_kubelet cni_faults \
 	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy chaos
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(PLAIN_BATS:%=tests/bats/%.bats)), \
@@ -76,7 +76,7 @@ $(PROGRAMS) $(O)/bin/image-layout: $(STATIC_OBJ)
 
 $(O)/bin/flatnet: $(O)/obj/installer/main.c.o $(O)/libinstaller.a $(O)/libflatnet.a
 $(O)/bin/network-controller: $(O)/obj/controller/main.c.o $(O)/libcontroller.a $(O)/libflatnet.a
-$(O)/bin/static-macvlan-cni: $(O)/obj/cni/main.c.o $(O)/libcni.a $(O)/libflatnet.a
+$(O)/bin/static-macvlan-cni: $(O)/obj/cni/main.c.o $(O)/libcni.a $(O)/libflatnet.a $(if $(STATIC),$(ORDER))
 $(O)/bin/image-layout: $(call objects,$(wildcard images/*.c)) $(O)/libinstaller.a $(O)/libflatnet.a
 $(foreach dir,installer controller cni,$(eval $(O)/lib$(dir).a: $(call objects_in,$(dir))))
 $(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/macvlan lib/netlink)
@@ -86,9 +86,9 @@ $(O)/libflatnet.a: $(call objects_in,lib lib/kube lib/macvlan lib/netlink)
 $(O)/bin/%:
 	@mkdir -p $(@D)
 ifneq ($(STATIC),)
-	$(call say,LD,$@)$(CC) -r -nostdlib -o $(O)/$*.o $(filter-out $(STATIC_OBJ),$^)
+	$(call say,LD,$@)$(CC) -r -nostdlib -o $(O)/$*.o $(filter-out $(STATIC_OBJ) %.ld,$^)
 	$(Q)$(OBJCOPY) --keep-global-symbol=main $(O)/$*.o
-	$(Q)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $(O)/$*.o $(STATIC_OBJ) $(ALL_LIBS)
+	$(Q)$(CC) $(MODE_LD) $(LDFLAGS) $(addprefix -T,$(filter %.ld,$^)) -o $@ $(O)/$*.o $(STATIC_OBJ) $(ALL_LIBS)
 else
 	$(call say,LD,$@)$(CC) $(MODE_LD) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 endif

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Builds the static programs of each named architecture (Debian's names) into DIST/linux-ARCH, and
 # for images an OCI layout of our own images for all of them into DIST/images; docker takes the
-# first. The same bytes come from any folder. For bench the static floors of tests/bench/cni.sh, too.
+# first. The same bytes come from any folder. For bench the static floors of tests/bench/cni.sh, too; for
+# order the plugin without an order, and the linker's map of it, in BUILD/unordered.
 #
-#   MAKE=... scripts/dist.sh dist|images|bench BUILD DIST [ARCH...]      (amd64; for images amd64 arm64)
+#   MAKE=... scripts/dist.sh dist|images|bench|order BUILD DIST [ARCH...]    (amd64; for images amd64 arm64)
 set -euo pipefail
 
 what=$1 build=$2 dist=$3
@@ -40,6 +41,13 @@ compile() {
     # shellcheck disable=SC2086
     $MAKE "O=$build/static-$arch" STATIC=1 SAN= COVER= "PKG_CONFIG=env $find pkg-config" "${with[@]}" "$@"
 }
+
+if [ "$what" = order ]; then
+    mkdir -p "$build/unordered"
+    compile "$native" "O=$build/unordered" ORDER= "LDFLAGS=-Wl,-Map=$build/unordered/map" \
+        "$build/unordered/bin/static-macvlan-cni"
+    exit 0
+fi
 
 programs=()
 for arch in "${arches[@]}"; do

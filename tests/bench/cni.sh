@@ -4,6 +4,8 @@
 # Debian's reference plugins `macvlan` and `static`. All take turns in each round; what is compared
 # are medians. BENCH_CALLS (100) rounds. Everything is in a network namespace of its own. Where others
 # work on the machine, BENCH_REALTIME=1 takes all that is measured before them, for half a minute.
+#
+#   tests/bench/cni.sh [order]      order: makes cni/order.ld anew, by what an ADD runs (needs valgrind)
 set -euo pipefail
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
@@ -21,8 +23,13 @@ calls=${BENCH_CALLS:-100}
 # The API server and the master are in it; /run is empty, and goes with it.
 if [ "${1:-}" != inside ]; then
     "$LAB_HOME/kubernetes-from-debian.sh" >/dev/null
-    exec unshare --net --mount "$0" inside
+    if [ "${1:-}" = order ]; then
+        plugin=$build/unordered/bin/static-macvlan-cni
+        (cd "$here/../.." && MAKE='make --no-print-directory' scripts/dist.sh order "$build" "" >&2)
+    fi
+    FLATNET_CNI=$plugin exec unshare --net --mount "$0" inside "$@"
 fi
+shift
 
 network() {
     mount -t tmpfs run /run
@@ -147,6 +154,21 @@ realtime() {
     chrt -p --rr 1 "$$"
 }
 
+# With the TLS session of the call before.
+order() {
+    cat >traced <<SH
+#!/bin/sh
+exec valgrind -q --tool=callgrind --callgrind-out-file=$LAB_DIR/callgrind --dump-instr=yes \\
+    --compress-strings=no --compress-pos=no $plugin
+SH
+    chmod +x traced
+    reference=$LAB_DIR
+    run_ours
+    cni traced ADD ours "$LAB_DIR/traced" ours.conf ";K8S_POD_UID=$uid"
+    "$here/cni_order.py" "$build/unordered/map" callgrind >order.ld
+    mv order.ld "$here/../../cni/order.ld"
+}
+
 # median NAME [COLUMN]: of the runs of that name; column 1 is wall us, 2 CPU us, 3 peak RSS in KiB.
 median() {
     awk -v name="$1" -v column="${2:-1}" '$1 == name { print $(column + 1) }' runs | sort -n |
@@ -199,9 +221,13 @@ trap lab_cleanup EXIT
 cd "$LAB_DIR"
 network
 plane
-install_programs
 configurations
 uid=$(lab_kubectl k get pod web -o 'jsonpath={.metadata.uid}')
+if [ "${1:-}" = order ]; then
+    order
+    exit
+fi
+install_programs
 rounds 3
 rm runs
 [ -z "${BENCH_REALTIME:-}" ] || realtime
