@@ -25,6 +25,7 @@ teardown_file() {
 setup() {
     common_setup
     n=$BATS_TEST_NUMBER
+    measure=()
 }
 
 teardown() {
@@ -183,7 +184,7 @@ ask() {
     status=0
     cni_on node env "CNI_COMMAND=$2" CNI_CONTAINERID=c1 "CNI_NETNS=/run/netns/pod$n" CNI_IFNAME=eth1 CNI_PATH=/opt/cni/bin \
         "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web$n" \
-        timeout 120 "/opt/cni/bin/$1" <<<"$3" >"$4" 2>"$stderr_file" || status=$?
+        timeout 120 "${measure[@]}" "/opt/cni/bin/$1" <<<"$3" >"$4" 2>"$stderr_file" || status=$?
     output=$(<"$4") stderr=$(<"$stderr_file")
     assert_status 0
 }
@@ -271,4 +272,43 @@ like_reference() {
         like_reference "$version" "\"addresses\": [{\"address\": \"fd00:$n::7/64\", \"gateway\": \"fd00:$n::1\"}],
             \"routes\": [{\"dst\": \"fd09::/32\"}]"
     done
+}
+
+# as_installed FILE NAME: a program of the node, read back from the disk as after a boot.
+as_installed() {
+    local to=$LAB_DIR/node.node/opt/cni/bin/$2
+    cp "$1" "$to"
+    sync "$to"
+    dd if="$to" iflag=nocache count=0 status=none
+}
+
+# peak NAME: in KiB, the largest of the runs of that name.
+peak() {
+    awk -v name="$1" '$1 == name && $4 > most { most = $4 } END { print most }' runs
+}
+
+@test "reference: an ADD of the static program has at most half of the memory of macvlan and static" {
+    local conf='"cniVersion": "0.3.1", "name": "net"' theirs limit round
+    mac=02:00:00:00:0$n:07
+    cni_subnet "s$n" 0 "10.$n.0.0/24"
+    cni_pod "shop/web$n" "10.$n.0.7" "s$n" "$mac"
+    cni_on node ip netns add "pod$n"
+    as_installed "${FLATNET_STATIC%/*}/static-macvlan-cni" release
+    as_installed "$CNI_DEBIAN/macvlan" their-macvlan
+    as_installed "$CNI_DEBIAN/static" their-static
+    theirs="{$conf, \"type\": \"macvlan\", \"master\": \"eth0\", \"ipam\": {\"type\": \"their-static\", \"addresses\": [{\"address\": \"10.$n.0.8/24\"}]}}"
+    # The first call makes the TLS session, and takes more.
+    for round in first ours ours ours; do
+        measure=("$FLATNET_BUILD/tests/tools/cni_measure" runs "$round")
+        ask release ADD "{$conf, \"type\": \"release\"}" added
+        ask release DEL "{$conf, \"type\": \"release\"}" deleted
+        measure[2]=macvlan
+        ask their-macvlan ADD "$theirs" added
+        ask their-macvlan DEL "$theirs" deleted
+        measure[2]=static
+        ask their-static ADD "$theirs" added
+    done
+    # macvlan starts static, and waits for it.
+    limit=$((($(peak macvlan) + $(peak static)) / 2))
+    [ "$(peak ours)" -le "$limit" ] || fail "$(peak ours) KiB, and $limit are half of the reference: $(<runs)"
 }
