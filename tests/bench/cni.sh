@@ -154,18 +154,24 @@ realtime() {
     chrt -p --rr 1 "$$"
 }
 
-# With the TLS session of the call before.
-order() {
-    cat >traced <<SH
+# traced FILE: what callgrind says of an ADD.
+traced() {
+    cat >trace <<SH
 #!/bin/sh
-exec valgrind -q --tool=callgrind --callgrind-out-file=$LAB_DIR/callgrind --dump-instr=yes \\
+exec valgrind -q --tool=callgrind --callgrind-out-file=$LAB_DIR/$1 --dump-instr=yes \\
     --compress-strings=no --compress-pos=no $plugin
 SH
-    chmod +x traced
+    chmod +x trace
+    cni trace ADD ours "$LAB_DIR/trace" ours.conf ";K8S_POD_UID=$uid"
+    cni trace DEL ours "$plugin" ours.conf ";K8S_POD_UID=$uid"
+}
+
+# A call makes a whole TLS handshake when there is none before it.
+order() {
     reference=$LAB_DIR
-    run_ours
-    cni traced ADD ours "$LAB_DIR/traced" ours.conf ";K8S_POD_UID=$uid"
-    "$here/cni_order.py" "$build/unordered/map" callgrind >order.ld
+    traced first
+    traced next
+    "$here/cni_order.py" "$build/unordered/map" next first >order.ld
     mv order.ld "$here/../../cni/order.ld"
 }
 

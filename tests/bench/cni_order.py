@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes a linker script that puts what a call runs together at the front of a program.
 
-usage: cni_order.py MAP CALLGRIND >cni/order.ld
+usage: cni_order.py MAP CALLGRIND... >cni/order.ld
 
-MAP is the linker's map of a program that was linked without such a script, CALLGRIND what callgrind
-(--dump-instr=yes --compress-strings=no --compress-pos=no) wrote about a call of it. The unit is an
-object of a library, since Debian's libraries have one section of code in each.
+MAP is the linker's map of a program that was linked without such a script, each CALLGRIND what callgrind
+(--dump-instr=yes --compress-strings=no --compress-pos=no) wrote about a call of it, the usual one first:
+what only a later one runs comes behind. The unit is an object of a library, since Debian's libraries have
+one section of code in each.
 """
 
 import bisect
@@ -15,14 +16,15 @@ import sys
 # Objects of which a call reads tables or texts, but runs nothing: an order by what is run does not
 # know of them. Found with valgrind's lackey (--trace-mem=yes).
 READ = {
-    "libc.a": """C-ctype C-time dcigettext dl-error errlist-data execvpe files-hosts fpioconst
+    "libc.a": """C-ctype C-numeric C-time dcigettext dl-error errlist-data execvpe files-hosts fpioconst
         getpwuid_r itoa-digits mktime nss_database tens_in_limb varshift""",
     "libcrypto.a": """libcrypto-lib-asn1_parse libcrypto-lib-baseprov libcrypto-lib-c_alld
         libcrypto-lib-cmp_util libcrypto-lib-conf_def libcrypto-lib-d2i_pr libcrypto-lib-dh_ameth
         libcrypto-lib-eck_prn libcrypto-lib-ecp_nistp224 libcrypto-lib-ecx_meth
         libcrypto-lib-ffc_dh libcrypto-lib-http_client libcrypto-lib-info libcrypto-lib-p12_key
-        libcrypto-lib-pem_info libcrypto-lib-rsa_ameth libcrypto-lib-rsa_lib libcrypto-lib-rsa_ossl
-        libcrypto-lib-store_register libcrypto-lib-x509_trust libdefault-lib-encode_key2text
+        libcrypto-lib-pem_info libcrypto-lib-provider_predefined
+        libcrypto-lib-rsa_ameth libcrypto-lib-rsa_lib libcrypto-lib-rsa_ossl libcrypto-lib-store_register
+        libcrypto-lib-x509_trust libdefault-lib-encode_key2text
         libdefault-lib-file_store_any2obj""",
     "libcurl.a": "libcurl_la-http_aws_sigv4 libcurl_la-http_proxy libcurl_la-rand libcurl_la-socks "
     "libcurl_la-strerror",
@@ -34,7 +36,8 @@ READ = {
 
 # The benchmark's kubeconfig names its CA by a file, others hold it. valgrind shows a program neither the
 # vDSO nor a processor with AVX-512, for which glibc has functions of its own.
-UNSEEN = {"libcrypto.a:libcrypto-lib-encode.o", "libc.a:dl-object.o", "libc.a:dl-setup_hash.o", "libc.a:mpn2dbl.o"}
+UNSEEN = {"libcrypto.a:libcrypto-lib-encode.o", "libc.a:dl-lookup.o", "libc.a:dl-object.o",
+          "libc.a:dl-setup_hash.o", "libc.a:mpn2dbl.o"}
 WIDER = ("avx512", "evex")
 
 HEAD = """/*
@@ -80,8 +83,8 @@ def objects_run(code: list[tuple[int, int, str]], run: set[int]) -> set[str]:
 
 
 def patterns(names: set[str]) -> list[str]:
-    """Of libraries' objects, and our own, whose functions come and go, as a whole."""
-    out = {"*" + name for name in names if ".a:" in name} | {"*static-macvlan-cni.o"}
+    """Of libraries' objects; our own, whose functions come and go, as a whole; and the first step."""
+    out = {"*" + name for name in names if ".a:" in name} | {"*static-macvlan-cni.o", "*crt1.o"}
     for name in names:
         kind = re.match(r"(libc\.a:\w+)-(avx|sse)", name)
         if kind:
@@ -95,14 +98,20 @@ def section(name: str, before: str, inputs: str, files: list[str]) -> str:
 
 
 def main() -> int:
-    names = objects_run(code_of(sys.argv[1]), addresses_run(sys.argv[2])) | UNSEEN
+    code = code_of(sys.argv[1])
+    calls = [objects_run(code, addresses_run(path)) for path in sys.argv[2:]]
     read = {f"{lib}:{name}.o" for lib, text in READ.items() for name in text.split()}
-    if len(names) < 100:
+    if min(len(names) for names in calls) < 100:
         print("cni_order: that was no call that this program made", file=sys.stderr)
         return 1
+    calls[0] |= UNSEEN
+    files, data = [], []
+    for names in calls:
+        files += [file for file in patterns(names) if file not in files]
+        data += [file for file in patterns(names | read) if file not in data]
     sys.stdout.write(HEAD)
-    sys.stdout.write(section(".text.hot", ".text", ".text .text.*", patterns(names)))
-    sys.stdout.write(section(".rodata.hot", ".rodata", ".rodata .rodata.*", patterns(names | read)))
+    sys.stdout.write(section(".text.hot", ".text", ".text .text.*", files))
+    sys.stdout.write(section(".rodata.hot", ".rodata", ".rodata .rodata.*", data))
     return 0
 
 
