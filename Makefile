@@ -168,7 +168,7 @@ e2e: images tests need-check
 	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
 
 ## bench       measure against other tools; prints ratios
-bench: need-check
+bench: images need-check
 	+$(Q)MAKE='$(SUB)' scripts/dist.sh bench $(O) $(DIST)
 	$(Q)$(SUB) tests
 	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
