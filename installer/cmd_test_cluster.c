@@ -19,7 +19,9 @@
 #define KUBE_DNS "/api/v1/namespaces/kube-system/services/kube-dns"
 #define SPACES "/api/v1/namespaces?labelSelector=" TESTPODS_LABEL
 #define DEFAULT_NODES 2
-#define CLOSE_S 120
+/* A kubelet keeps a pod that has ended for up to a minute, and takes its time on a busy node: some
+ * times what a start may take. */
+#define CLOSE_FACTOR 3
 
 static struct cluster_options where;
 static struct cli_list subnets, nodes;
@@ -270,7 +272,7 @@ static int clean_up(struct testpods *t, int status, struct err **e)
         return status;
     }
     kube_client_cancel_when(t->kube, NULL);
-    if (testpods_close(t, no_wait ? 0 : CLOSE_S, &why) == 0)
+    if (testpods_close(t, no_wait ? 0 : ready_s * CLOSE_FACTOR, &why) == 0)
         return status;
     if (status >= 0)
         return err_set(e, why->status, "%s", why->msg);
@@ -299,6 +301,17 @@ static void print(const struct testpods *t, const struct conn_pairs *pairs,
     (void)printf("%s\n", text);
 }
 
+/* Returns `status` where that is an error already, whose text is in *e. */
+static int write_junit(const struct conn_report *report, int status, struct err **e)
+{
+    auto_err struct err *why = NULL;
+    int r = conn_write_junit(report, "flatnet test cluster", junit, &why);
+
+    if (r < 0 && status < 0)
+        log_warn("%s", err_text(why));
+    return status < 0 || r == 0 ? status : err_set(e, r, "%s", err_text(why));
+}
+
 static int test(struct testpods *t, struct err **e)
 {
     auto_conn_report struct conn_report report = {.choice = &choice};
@@ -308,17 +321,19 @@ static int test(struct testpods *t, struct err **e)
                              .choice = &choice,
                              .ready_s = ready_s,
                              .timeout_ms = timeout_s * 1000};
-    int r = plan(t, &pairs.nodes, e);
+    int checked, r = plan(t, &pairs.nodes, e);
 
     if (r < 0)
         return r;
     x.links = xcalloc(t->n_pods, sizeof(*x.links));
     x.mtus = xcalloc(t->n_pods, sizeof(*x.mtus));
-    r = clean_up(t, run_checks(&x, &pairs, e), e);
-    if (r == 0)
+    checked = run_checks(&x, &pairs, e);
+    r = clean_up(t, checked, e);
+    /* What was seen is told, whatever became of the probe pods. */
+    if (checked == 0)
         print(t, &pairs, &report);
-    if (r == 0 && junit)
-        r = conn_write_junit(&report, "flatnet test cluster", junit, e);
+    if (checked == 0 && junit)
+        r = write_junit(&report, r, e);
     conn_pairs_release(&pairs);
     free(x.links);
     free(x.mtus);
