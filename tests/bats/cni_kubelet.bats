@@ -14,7 +14,7 @@ load helper
 . "$LAB_HOME/cluster.bash"
 
 setup_file() {
-    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl tcpdump
+    need linux.uml dnsmasq mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl tcpdump
     local build=${FLATNET_BUILD:-$REPO_ROOT/build} static=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}
     lab_init "$$"
     cd "$LAB_DIR" || return 1

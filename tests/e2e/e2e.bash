@@ -27,7 +27,7 @@
 . "$LAB_HOME/cluster.bash"
 
 e2e_setup() {
-    need linux.uml mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint ebtables
+    need linux.uml dnsmasq mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint ebtables
     FLATNET=${FLATNET_STATIC:-$REPO_ROOT/dist/linux-amd64/flatnet}
     export FLATNET
     lab_init "$$"
