@@ -14,6 +14,8 @@
 #define SERVICE "probe"
 #define COMPANION SERVICE "-macvlan"
 #define LOOK_MS 500
+/* kube-proxy hears of a service at once and writes its rules when it may again (minSyncPeriod). */
+#define PROXY_MS 30000
 
 struct service {
     struct cluster_test *t;
@@ -204,6 +206,27 @@ static void judge_dns(const struct service *s, const cJSON *answer)
     }
 }
 
+/* The service is new: until it answers, it is asked again for some time. */
+static int ask(const struct service *s, const cJSON *question, cJSON **out, struct err **e)
+{
+    for (int waited = 0;; waited += LOOK_MS + s->t->timeout_ms) {
+        auto_json cJSON *answer = NULL;
+        int r = testpods_ask(s->t->pods, s->from, question, &answer, e);
+
+        if (r < 0)
+            return r;
+        if (waited >= PROXY_MS || !s->from->overlay.family ||
+            !conn_wants(s->t->choice, "service") || !strcmp(tcp_result(answer, 0), "open")) {
+            *out = take(answer);
+            return 0;
+        }
+        (void)poll(NULL, 0, LOOK_MS);
+        r = interrupt_check(e);
+        if (r < 0)
+            return r;
+    }
+}
+
 static int test_service(struct service *s, const struct testpod *other, struct err **e)
 {
     auto_json cJSON *question = NULL, *answer = NULL;
@@ -215,7 +238,7 @@ static int test_service(struct service *s, const struct testpod *other, struct e
     if (r < 0)
         return r;
     question = question_of(s, other);
-    r = testpods_ask(s->t->pods, s->from, question, &answer, &why);
+    r = ask(s, question, &answer, &why);
     if (r < 0 && cluster_test_is_over(r))
         return err_set(e, r, "%s", err_text(why));
     judge_tcp(s, answer, other);
