@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2016,SC2154
+# shellcheck disable=SC2016,SC2034,SC2154
 # flatnet test cluster and flatnet test node, for a cluster c of e2e.bash with addons in chained mode, the
 # machine "wire", and the subnets blue and red: first all as it should be, then with faults on the wire, on a
 # node and in the cluster, each of which has to be named. Other pods may be there. Each function is a step,

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154
 # The first half of the walk, from nothing to a cluster with flatnet's addons: what the public registries
 # have, one file of it, hosts, and rancher-server. Source it after e2e.bash; the steps follow each other.
 #
@@ -56,13 +57,15 @@ site_bundle() {
 }
 
 site_hosts() {
-    local node
+    local node job
     local -a jobs=()
     for node in n1 n2; do
         site_host "$node" >"$T/said.$node" 2>&1 &
         jobs+=("$!")
     done
-    wait "${jobs[0]}" && wait "${jobs[1]}" || fail "$(cat "$T"/said.*)"
+    for job in "${jobs[@]}"; do
+        wait "$job" || fail "$(cat "$T"/said.*)"
+    done
 }
 
 # site_host NODE: what must be mended is told before, and is right after.

@@ -110,5 +110,5 @@ teardown() {
 
 @test "purge is refused while pods use addresses; then nothing is left" {
     deploy_again
-    deploy_purge
+    deploy_purge promiscuous
 }

@@ -1,0 +1,113 @@
+#!/usr/bin/env bats
+# The whole way, as an operator meets it, on one cluster and in this order: from a registry and two bare
+# hosts to a network of VLANs that is proved, through faults, a node that loses its power and an upgrade,
+# and out again.
+# timeout: 3000
+
+load ../bats/helper
+for part in e2e site life proof deploy; do
+    # shellcheck source=/dev/null
+    . "$REPO_ROOT/tests/e2e/$part.bash"
+done
+
+setup_file() {
+    e2e_setup
+    site_begin
+}
+
+teardown_file() {
+    lab_cleanup
+}
+
+# After a step that failed the others would only say so again.
+setup() {
+    common_setup
+}
+
+# The seconds are for those who look for where they go.
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || : >"$LAB_DIR/broken"
+    printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
+}
+
+@test "one file of everything, from a registry that is gone then" {
+    site_bundle
+}
+
+@test "the hosts are checked, prepared, and loaded from the file" {
+    site_hosts
+}
+
+@test "the addons are handed to rancher-server" {
+    site_rancher
+}
+
+@test "applied as RKE does it, they make the nodes Ready" {
+    site_join
+}
+
+@test "every kind of workload on two subnets has the addresses, MACs and VLANs that it is promised" {
+    life_workloads
+}
+
+@test "pods of one subnet reach each other and the gateway from both nodes, those of two do not" {
+    life_traffic
+}
+
+@test "a Job does its work by eth1, and its address is free afterwards" {
+    life_job
+}
+
+@test "test node on both nodes: NICs, VLANs, and flannel's path to the other" {
+    proof_nodes
+}
+
+@test "test cluster: the matrix, addresses, gateways, isolation, services and names, fixed addresses" {
+    proof_all
+}
+
+@test "a port without a VLAN and an intruder with the pods' addresses: each is named, the rest is well" {
+    proof_vlan
+}
+
+@test "promiscuous mode is off, and the switch knows only the node's own MAC: each is named" {
+    proof_promisc
+}
+
+@test "the controller does not run: the pods that wait are named, with their cause" {
+    proof_controller
+}
+
+@test "flannel of a node on the wrong interface: named by both; put right by a start of the node" {
+    proof_flannel
+}
+
+@test "a node loses its power: its pods come back as they were" {
+    life_reboot n2
+}
+
+@test "a rolling update: no address is with two living pods, and in the end all is as it was" {
+    life_rolling
+}
+
+@test "from 0 to 20 to 0: nothing is left in the cluster, nor in the nodes" {
+    life_scale
+}
+
+@test "the next version under traffic: no answer is missing, nothing in the pods changes" {
+    deploy_upgrade
+    life_well
+}
+
+@test "the workloads go" {
+    life_end
+}
+
+@test "undeploy, killed in the middle: the nodes are as they were, running pods keep their interfaces" {
+    deploy_undeploy
+}
+
+@test "purge is refused while pods use addresses; then nothing is left" {
+    deploy_again
+    deploy_purge promiscuous
+}
