@@ -181,7 +181,7 @@ static int still_there(const struct deploy_server *s, const struct deploy_name *
     } else if (pods && pods->child) {
         const char *node = json_get_str(json_get_obj(pods->child, "spec"), "nodeName");
 
-        *out_what = xasprintf("%d of its pods are still there, '%s' on node '%s' first",
+        *out_what = xasprintf("pods of it that are still there: %d, '%s' on node '%s' first",
                               cJSON_GetArraySize(pods),
                               json_get_str(json_get_obj(pods->child, "metadata"), "name"),
                               node ? node : "");
