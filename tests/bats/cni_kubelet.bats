@@ -182,7 +182,7 @@ daemonset_is_ready() {
     come_up d
     inside d arping -c 1 -w 60 -I eth1 "$(address c)"
     refute inside a arping -c 2 -w 3 -I eth1 "$(address c)"
-    assert_equal "$(links n1 | grep -o 'eth0[^ ]*' | paste -sd ' ')" 'eth0 eth0.100 eth0.200'
+    assert_equal "$(links n1 | tr ' ' '\n' | grep '^eth0' | paste -sd ' ')" 'eth0 eth0.100 eth0.200'
     on n1 ip link show eth0 | grep -q PROMISC
 }
 

@@ -28,8 +28,7 @@ case ${CNI_COMMAND:-} in
         mv "$kept.new" "$kept"
         ;;
 esac
-[ -e "$kept" ] || exit 0
-status=0
-"${CNI_PATH%%:*}/bridge" <"$kept" || status=$?
-[ "$CNI_COMMAND" != DEL ] || ((status)) || rm "$kept"
-exit "$status"
+# Of two DELs at a time, both have done it.
+conf=$(cat "$kept" 2>/dev/null) || exit 0
+"${CNI_PATH%%:*}/bridge" <<<"$conf"
+[ "$CNI_COMMAND" != DEL ] || rm -f "$kept"
