@@ -63,10 +63,10 @@ SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # runs in a guest too small for a sanitizer, and what takes minutes against a whole control plane.
 PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_kubelet cni_faults \
 	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy chaos
-BATS := $(filter-out $(if $(or $(SAN),$(COVER)),$(PLAIN_BATS:%=tests/bats/%.bats)), \
-	$(wildcard tests/bats/*.bats))
+BATS := $(filter-out $(if $(or $(SAN),$(COVER)),tests/e2e/% $(PLAIN_BATS:%=tests/bats/%.bats)), \
+	$(wildcard tests/bats/*.bats tests/e2e/*.bats))
 
-.PHONY: all tests check check-run check-unit asan cover fuzz fuzz-run demo chaos e2e bench dist images lint fmt \
+.PHONY: all tests check check-run check-unit e2e e2e-run asan cover fuzz fuzz-run demo chaos bench dist images lint fmt \
 	deps install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -127,15 +127,19 @@ need-%:
 	$(Q)tests/lab/packages.sh build $*
 
 ## check       install what tests need, build, run all tests; asan, SAN=1: with ASan and UBSan
-check: images need-check
+## e2e         of these the whole way from a registry and bare hosts to a network that is proved, and out again
+check e2e: images need-check
 	$(Q)tests/lab/kubernetes-from-debian.sh >/dev/null
-	$(Q)$(SUB) check-run
+	$(Q)$(SUB) $@-run
 
 ## tests       build what tests need, without running it
 tests: all $(UNIT) $(FUZZERS) $(TOOLS)
 
 check-run: tests
 	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS) $(BATS)
+
+e2e-run: tests
+	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
 
 ## check-unit  only the unit tests and the fuzzers' corpora
 check-unit: $(UNIT) $(FUZZERS)
@@ -162,10 +166,6 @@ demo: images need-demo
 ## chaos       network-controller under every kind of fault, for CHAOS_SECONDS (600)
 chaos: tests need-check
 	$(Q)$(RUN_ENV) tests/lab/chaos.sh
-
-## e2e         what needs a cluster of guests and several minutes
-e2e: images tests need-check
-	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
 
 ## bench       measure against other tools; prints ratios
 bench: images need-check

@@ -112,3 +112,15 @@ teardown() {
     deploy_again
     deploy_purge promiscuous
 }
+
+@test "into a cluster that is there: a dry run shows what is to come, and nothing happens" {
+    deploy_is_planned
+}
+
+@test "deploy killed in the middle: the next run finishes, and the one behind it writes nothing" {
+    deploy_is_killed_and_finished
+}
+
+@test "status: a node without a configuration, a controller that was scaled down; both mended" {
+    deploy_status_tells
+}
