@@ -25,6 +25,7 @@ case ${CNI_COMMAND:-} in
             --argjson mtu "$FLANNEL_MTU" '
             {cniVersion, name, type: "bridge", mtu: $mtu, isGateway: true, ipMasq: false} + .delegate +
             {ipam: {type: "host-local", subnet: $subnet, routes: [{dst: $network}]}}' >"$kept.new"
+        sync "$kept.new"
         mv "$kept.new" "$kept"
         ;;
 esac
