@@ -325,22 +325,59 @@ int testpods_ask(struct testpods *t, const struct testpod *pod, const cJSON *que
     return r < 0 ? err_wrap(e, "pod %s/%s", pod->space, pod->name) : 0;
 }
 
+/* Ends with the time, too: what then is left is seen when the namespaces do not go. */
+static int wait_empty(struct testpods *t, const char *path, int64_t until, struct err **e)
+{
+    while (now_ms() < until) {
+        auto_json cJSON *list = NULL;
+        int r = kube_get(t->kube, path, &list, e);
+
+        if (r < 0)
+            return r;
+        if (!cJSON_GetArraySize(json_get_arr(list, "items")))
+            return 0;
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    return 0;
+}
+
+/* The steps of closing. A namespace with pods in it would be looked at again after 5, 10, 20, 40 s.
+ */
+enum { DELETE_PODS, AWAIT_PODS, DELETE_SPACES, AWAIT_SPACES, N_STEPS };
+
+static int close_space(struct testpods *t, int step, const char *space, int64_t until,
+                       struct err **e)
+{
+    auto_free char *path = xasprintf("/api/v1/namespaces/%s", space);
+    auto_free char *pods = xasprintf("%s/pods", path);
+
+    switch (step) {
+    case DELETE_PODS:
+        return submit(t, "DELETE", pods, NULL, e);
+    case AWAIT_PODS:
+        return wait_empty(t, pods, until, e);
+    case DELETE_SPACES:
+        return submit(t, "DELETE", path, NULL, e);
+    default:
+        return wait_gone(t, path, until, e);
+    }
+}
+
 int testpods_close(struct testpods *t, int timeout_s, struct err **e)
 {
     int64_t until = now_ms() + (int64_t)timeout_s * 1000;
     int r = 0;
 
-    for (int round = 0; round < (timeout_s ? 2 : 1); round++)
+    for (int step = timeout_s ? DELETE_PODS : DELETE_SPACES;
+         step < (timeout_s ? N_STEPS : AWAIT_SPACES); step++)
         for (size_t i = 0; i < t->n_nets; i++)
             for (int k = 0; k < 2; k++) {
-                auto_free char *path = xasprintf("/api/v1/namespaces/%s", t->nets[i].spaces[k]);
+                const char *space = t->nets[i].spaces[k];
                 auto_err struct err *why = NULL;
-                int s =
-                    round ? wait_gone(t, path, until, &why) : submit(t, "DELETE", path, NULL, &why);
+                int s = close_space(t, step, space, until, &why);
 
                 if (s < 0 && s != -ENOENT && r == 0)
-                    r = err_set(e, s, "namespace '%s' was not removed: %s", t->nets[i].spaces[k],
-                                err_text(why));
+                    r = err_set(e, s, "namespace '%s' was not removed: %s", space, err_text(why));
             }
     return r;
 }

@@ -72,7 +72,8 @@ int testpods_delete(struct testpods *t, struct testpod *const *pods, size_t n, i
 /* Asks the agent in the pod; see agent.h. */
 int testpods_ask(struct testpods *t, const struct testpod *pod, const cJSON *question, cJSON **out,
                  struct err **e);
-/* Removes the namespaces with all that is in them and, with a time, waits until they are gone. */
+/* Removes the namespaces with all that is in them; with a time, the pods first, and waits until all
+ * is gone. */
 int testpods_close(struct testpods *t, int timeout_s, struct err **e);
 
 void testpods_release(struct testpods *t);
