@@ -4,14 +4,16 @@
 #
 #   load ../bats/helper
 #   . "$REPO_ROOT/tests/e2e/e2e.bash"
-#   setup_file() { e2e_setup && e2e_cluster && e2e_addons && e2e_wire; }
-#   teardown_file() { lab_cleanup; }
-#   setup() { common_setup; }
+#   setup_file() { e2e_setup && e2e_cluster && e2e_addons && e2e_wire && e2e_subnets; }
+#
+# Its tests are steps of one walk: each begins with what the one before has left, and none is tried after one
+# that has failed.
 #
 #   e2e_setup              the lab, the static program as $FLATNET, $LAB_DIR/images.tar: our own images
 #   e2e_cluster            the cluster, with these images on its nodes
 #   e2e_addons             the addons as RKE brings them: kubectl apply, without flannel; all are ready
-#   e2e_wire               the gateways, and the subnets blue (VLAN 100, 10.100.0.10-99) and red (200)
+#   e2e_wire               the gateways of both VLANs
+#   e2e_subnets            blue (VLAN 100, 10.100.0.10-99) and red (200)
 #   kubectl ARG...         as administrator
 #   at_node NODE CMD...    a command in the guest n1 or n2
 #   on_wire COMMAND        a line of shell in the gateways' machine
@@ -25,6 +27,21 @@
 . "$LAB_HOME/kube.bash"
 # shellcheck source=tests/lab/cluster.bash
 . "$LAB_HOME/cluster.bash"
+
+teardown_file() {
+    lab_cleanup
+}
+
+setup() {
+    common_setup
+    [ ! -e "$LAB_DIR/broken" ] || fail 'a step before this one has failed'
+}
+
+# The seconds are for those who look for where they go.
+teardown() {
+    [ -n "${BATS_TEST_COMPLETED:-}" ] || : >"$LAB_DIR/broken"
+    printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
+}
 
 e2e_setup() {
     need linux.uml dnsmasq mkfs.ext4 etcd containerd runc ctr umoci jq curl openssl xmllint ebtables
@@ -60,6 +77,9 @@ e2e_wire() {
     on_wire 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; for v in 100 200; do
         ip link add link eth0 name eth0.$v type vlan id $v && ip link set eth0.$v up && ip addr add 10.$v.0.1/24 dev eth0.$v
     done'
+}
+
+e2e_subnets() {
     subnet blue 100 10.100.0.0/24
     subnet red 200 10.200.0.0/24
 }

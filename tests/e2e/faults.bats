@@ -5,29 +5,13 @@
 # timeout: 3000
 
 load ../bats/helper
-for part in e2e site life proof deploy; do
+for part in e2e life proof deploy; do
     # shellcheck source=/dev/null
     . "$REPO_ROOT/tests/e2e/$part.bash"
 done
 
 setup_file() {
-    e2e_setup && e2e_cluster && e2e_addons && e2e_wire
-}
-
-teardown_file() {
-    lab_cleanup
-}
-
-# After a step that failed the others would only say so again.
-setup() {
-    common_setup
-    [ ! -e "$LAB_DIR/broken" ] || fail 'a step before this one has failed'
-}
-
-# The seconds are for those who look for where they go.
-teardown() {
-    [ -n "${BATS_TEST_COMPLETED:-}" ] || : >"$LAB_DIR/broken"
-    printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
+    e2e_setup && e2e_cluster && e2e_addons && e2e_wire && e2e_subnets
 }
 
 @test "every kind of workload on two subnets, and all is well" {
@@ -80,6 +64,7 @@ teardown() {
 
 @test "deploy killed in the middle: the next run finishes, and the one behind it writes nothing" {
     deploy_is_killed_and_finished
+    e2e_subnets
 }
 
 @test "status: a node without a configuration, a controller that was scaled down; both mended" {

@@ -9,7 +9,7 @@
 #   site_hosts       the hosts are ready: checked, prepared, their NIC chosen, their images loaded
 #   site_rancher     rancher-server has the addons, in a dockerd of its own
 #   site_join        kubelets, the addons as RKE applies them, and nodes that are Ready by them; the
-#                    gateways and subnets of e2e_wire
+#                    gateways, and the subnets of e2e_subnets
 #
 # What stands in: flanneld sleeps, for its data path is the lab's (cluster.bash), and the flannel plugin is
 # tests/lab/flannel-cni.sh, since Debian has neither. multus' image is not run in chained mode.
@@ -115,4 +115,5 @@ site_join() {
     lab_cluster_ready c
     e2e_addons_ready
     e2e_wire
+    e2e_subnets
 }

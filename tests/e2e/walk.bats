@@ -15,22 +15,6 @@ setup_file() {
     site_begin
 }
 
-teardown_file() {
-    lab_cleanup
-}
-
-# After a step that failed the others would only say so again.
-setup() {
-    common_setup
-    [ ! -e "$LAB_DIR/broken" ] || fail 'a step before this one has failed'
-}
-
-# The seconds are for those who look for where they go.
-teardown() {
-    [ -n "${BATS_TEST_COMPLETED:-}" ] || : >"$LAB_DIR/broken"
-    printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
-}
-
 @test "one file of everything, from a registry that is gone then" {
     site_bundle
 }
