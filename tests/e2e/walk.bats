@@ -52,9 +52,9 @@ setup_file() {
 }
 
 @test "the next version under traffic: no answer is missing, nothing in the pods changes" {
-    life_told >before
+    life_told >told.before
     deploy_upgrade
-    life_told | diff before -
+    life_told | diff told.before -
 }
 
 @test "the workloads go" {
