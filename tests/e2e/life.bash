@@ -98,7 +98,7 @@ life_ready() {
 }
 
 life_has_no_more() {
-    [ "$(kubectl get pods -n life -o name | wc -l)" -eq 10 ] || { sleep 0.5; return 1; }
+    [ "$(kubectl get pods -n life -o name | wc -l)" -eq 10 ]
 }
 
 # life_of NAME...: the lines of these workloads' pods in the file told.
@@ -254,7 +254,7 @@ YAML
 # life_is_free SUBNET ADDRESS
 life_is_free() {
     tool subnet show "$1" --format json
-    assert_json 'all(.holders[]; .ip != $address)' --arg address "$2" 2>/dev/null || { sleep 0.5; return 1; }
+    assert_json 'all(.holders[]; .ip != $address)' --arg address "$2" 2>/dev/null
 }
 
 # --- the power goes ---
@@ -285,8 +285,7 @@ life_uids() {
 life_is_renewed() {
     kubectl get pods --all-namespaces --field-selector "spec.nodeName=$1" -o json |
         jq -e --slurpfile old old '[$old[0].items[].status.containerStatuses[].containerID] as $ids |
-            all(.items[]; .status.containerStatuses | length > 0 and all(.ready and ([.containerID] - $ids != [])))' >/dev/null ||
-        { sleep 1; return 1; }
+            all(.items[]; .status.containerStatuses | length > 0 and all(.ready and ([.containerID] - $ids != [])))' >/dev/null
 }
 
 # --- a rolling update ---
@@ -352,7 +351,7 @@ life_links() {
 }
 
 life_links_are() {
-    life_links | diff -q "$1" - >/dev/null || { sleep 1; return 1; }
+    life_links | diff -q "$1" - >/dev/null
 }
 
 # --- the end ---

@@ -78,8 +78,8 @@ site_host() {
         'modules modules-boot sysctl promisc' "what fails before" || return 1
     at_node "$node" "$flatnet" host prepare --master eth0 --yes &&
         at_node "$node" "$flatnet" host check --master eth0 --bundle /run/lab/macvlan.tar &&
-        at_node "$node" "$flatnet" host iface --peer "$peer" >"$T/iface.$node" &&
-        grep -q 'eth0' "$T/iface.$node" &&
+        at_node "$node" "$flatnet" host iface --peer "$peer" --format json >"$T/iface.$node" &&
+        jq -e '.wanted == "eth0" and .agrees and .flags[0] == "--iface=eth0"' "$T/iface.$node" &&
         at_node "$node" "$flatnet" images load --quiet /run/lab/macvlan.tar &&
         at_node "$node" "$flatnet" images ls /run/lab/macvlan.tar
 }
