@@ -61,7 +61,7 @@ TOOLS := $(patsubst %.c,$(O)/%,$(wildcard tests/tools/*.c))
 SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 # Left out of those runs is what tests another program than these flags build or only the data in it, what
 # runs in a guest too small for a sanitizer, and what takes minutes against a whole control plane.
-PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_kubelet cni_faults \
+PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_faults \
 	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy chaos
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),tests/e2e/% $(PLAIN_BATS:%=tests/bats/%.bats)), \
 	$(wildcard tests/bats/*.bats) tests/e2e/walk.bats)
@@ -127,10 +127,10 @@ need-%:
 	$(Q)tests/lab/packages.sh build $*
 
 ## check       install what tests need, build, run all tests; asan, SAN=1: with ASan and UBSan
-## e2e         the whole way from a registry and bare hosts to a network that is proved; then its faults
+## e2e         from a registry and bare hosts to a network that is proved, in both modes; then its faults
 check e2e: images need-check
 	$(Q)tests/lab/kubernetes-from-debian.sh >/dev/null
-	$(Q)$(SUB) $@-run
+	+$(Q)$(SUB) $@-run
 
 ## tests       build what tests need, without running it
 tests: all $(UNIT) $(FUZZERS) $(TOOLS)
@@ -139,22 +139,22 @@ check-run: tests
 	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS) $(BATS)
 
 e2e-run: tests
-	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
+	$(Q)$(RUN_ENV) JOBS=$${JOBS:-$$(nproc)} tests/run $(wildcard tests/e2e/*.bats)
 
 ## check-unit  only the unit tests and the fuzzers' corpora
 check-unit: $(UNIT) $(FUZZERS)
 	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS)
 
-asan: ; $(Q)$(SUB) SAN=1 check
+asan: ; +$(Q)$(SUB) SAN=1 check
 
 ## cover       line coverage of all tests, per file
 cover: need-check need-cover
-	$(Q)$(SUB) O=$(O)/cover COVER=1 check
+	+$(Q)$(SUB) O=$(O)/cover COVER=1 check
 	$(Q)gcovr --root . --object-directory $(O)/cover --filter lib/ --filter installer/ --filter controller/ --filter cni/
 
 ## fuzz        every fuzzer for FUZZ_SECONDS (30), from a copy of its corpus; findings stay in O
 fuzz: need-fuzz
-	$(Q)$(SUB) O=$(O)/fuzz CC=clang FUZZ=1 SAN= COVER= fuzz-run
+	+$(Q)$(SUB) O=$(O)/fuzz CC=clang FUZZ=1 SAN= COVER= fuzz-run
 
 fuzz-run: $(FUZZERS) ; $(Q)scripts/fuzz.sh $(O) $(or $(FUZZ_SECONDS),30) $(FUZZERS)
 
@@ -170,7 +170,7 @@ chaos: tests need-check
 ## bench       measure against other tools; prints ratios
 bench: images need-check
 	+$(Q)MAKE='$(SUB)' scripts/dist.sh bench $(O) $(DIST)
-	$(Q)$(SUB) tests
+	+$(Q)$(SUB) tests
 	$(Q)for b in $(wildcard tests/bench/*.sh); do $(RUN_ENV) $$b || exit 1; done
 
 ## dist        dist/linux-amd64: static programs, the same bytes from any folder; or of ARCH=arm64

@@ -17,6 +17,10 @@
 /* kube-proxy hears of a service at once and writes its rules when it may again (minSyncPeriod). */
 #define PROXY_MS 30000
 
+/* What is looked up from inside. */
+static const char *const names[] = {SERVICE, COMPANION, "kubernetes.default"};
+#define N_NAMES ((int)(sizeof(names) / sizeof(names[0])))
+
 struct service {
     struct cluster_test *t;
     const struct testnet *net;
@@ -141,7 +145,6 @@ static void ask_tcp(cJSON *list, const char *ip)
 
 static cJSON *question_of(const struct service *s, const struct testpod *other)
 {
-    static const char *const names[] = {SERVICE, COMPANION, "kubernetes.default"};
     cJSON *question = cJSON_CreateObject(), *tcp = cJSON_AddArrayToObject(question, "tcp");
     char ip[IP_TEXT_SIZE];
 
@@ -149,7 +152,7 @@ static cJSON *question_of(const struct service *s, const struct testpod *other)
     ask_tcp(tcp, s->cluster_ip ? s->cluster_ip : "127.0.0.1");
     ask_tcp(tcp, ip_format(other->address.addr, ip));
     if (s->t->has_dns && conn_wants(s->t->choice, "dns"))
-        (void)cJSON_AddItemToObject(question, "names", cJSON_CreateStringArray(names, 3));
+        (void)cJSON_AddItemToObject(question, "names", cJSON_CreateStringArray(names, N_NAMES));
     return question;
 }
 
@@ -187,10 +190,9 @@ static void judge_tcp(const struct service *s, const cJSON *answer, const struct
 
 static void judge_dns(const struct service *s, const cJSON *answer)
 {
-    static const char *const names[] = {SERVICE, COMPANION, "kubernetes.default"};
     const cJSON *results = json_get_arr(answer, "names");
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < N_NAMES; i++) {
         const cJSON *result = cJSON_GetArrayItem(results, i);
         auto_free char *subject = xasprintf("%s: %s", s->net->name, names[i]);
         const char *error = json_get_str(result, "error");

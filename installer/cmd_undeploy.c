@@ -264,18 +264,42 @@ static int purge(struct removal *u, struct err **e)
     return deploy_resources_purge(&u->server, &u->resources, e);
 }
 
+/* A run that was cut off may have deleted a DaemonSet whose pods still write on their nodes. */
+static int wait_pods(const struct removal *u, const struct deploy_name *n, struct err **e)
+{
+    auto_json cJSON *unknown = cJSON_CreateObject();
+
+    if (strcmp(n->kind->kind, "DaemonSet") != 0)
+        return 0;
+    return forgive(deploy_wait_gone(&u->server, n, unknown, deadline(), e), e);
+}
+
 static int delete_item(struct removal *u, struct deploy_item *item, struct err **e)
 {
     int r = 0;
 
     if (item->action == DEPLOY_UNCHANGED)
-        return 0;
+        return item->live ? 0 : wait_pods(u, &item->name, e);
     if (is_crd(&item->name))
         r = purge(u, e);
     if (r == 0)
         r = forgive(deploy_item_apply(&u->server, item, deadline(), e), e);
     if (r == 0)
         show(u, "deleted", &item->name);
+    return r;
+}
+
+/* All are asked before the first is waited for: the pods of each may take their grace period. */
+static int ask_daemonsets(struct removal *u, struct err **e)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < u->plan.n_items && r == 0; i++) {
+        const struct deploy_item *item = &u->plan.items[i];
+
+        if (item->action == DEPLOY_DELETE && !strcmp(item->name.kind->kind, "DaemonSet"))
+            r = deploy_delete(&u->server, &item->name, "Background", e);
+    }
     return r;
 }
 
@@ -298,25 +322,33 @@ static int give_away(const struct removal *u, struct err **e)
     return r;
 }
 
+/* Those that go before the DaemonSets (1), with them (0), or after them (-1). */
+static int delete_items(struct removal *u, int side, struct err **e)
+{
+    int daemonsets = deploy_kind_find("DaemonSet")->rank, r = 0;
+
+    for (size_t i = 0; i < u->plan.n_items && r == 0; i++) {
+        int rank = u->plan.items[i].name.kind->rank;
+
+        if ((rank > daemonsets) - (rank < daemonsets) == side)
+            r = delete_item(u, &u->plan.items[i], e);
+    }
+    return r;
+}
+
 /* The nodes are cleaned when no DaemonSet is left that would write their configuration again. */
 static int carry_out(struct removal *u, struct err **e)
 {
-    int last = deploy_kind_find("DaemonSet")->rank;
-    bool is_clean = false;
-    int r = 0;
+    int r = delete_items(u, 1, e);
 
-    for (size_t i = 0; i < u->plan.n_items && r == 0; i++) {
-        struct deploy_item *item = &u->plan.items[i];
-
-        if (!is_clean && item->name.kind->rank < last) {
-            r = clean_nodes(u, e);
-            is_clean = true;
-        }
-        if (r == 0)
-            r = delete_item(u, item, e);
-    }
-    if (r == 0 && !is_clean)
+    if (r == 0)
+        r = ask_daemonsets(u, e);
+    if (r == 0)
+        r = delete_items(u, 0, e);
+    if (r == 0)
         r = clean_nodes(u, e);
+    if (r == 0)
+        r = delete_items(u, -1, e);
     if (r == 0)
         r = deploy_leftovers_delete(&u->server, e);
     if (r == 0)

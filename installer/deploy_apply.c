@@ -118,15 +118,15 @@ static int apply(const struct deploy_server *s, struct deploy_item *item, struct
 
 /* --- taking away --- */
 
-static bool has_owner(const cJSON *pod, const char *uid)
+static bool has_owner(const cJSON *pod, const struct deploy_name *n)
 {
     const cJSON *owner;
 
     cJSON_ArrayForEach(owner, json_get_arr(json_get_obj(pod, "metadata"), "ownerReferences"))
     {
-        const char *is = json_get_str(owner, "uid");
+        const char *kind = json_get_str(owner, "kind"), *name = json_get_str(owner, "name");
 
-        if (uid && is && !strcmp(is, uid))
+        if (kind && name && !strcmp(kind, n->kind->kind) && !strcmp(name, n->name))
             return true;
     }
     return false;
@@ -137,22 +137,21 @@ static const cJSON *match_labels(const cJSON *workload)
     return json_get_obj(json_get_obj(json_get_obj(workload, "spec"), "selector"), "matchLabels");
 }
 
-/* The pods of a workload as it was: those of a DaemonSet by their owner, those of a Deployment,
- * which has ReplicaSets in between, by labels. */
+/* The pods of a workload as it was: those of a DaemonSet by their owner, of which nothing else need
+ * be known, those of a Deployment, which has ReplicaSets in between, by labels. */
 static int list_pods(const struct deploy_server *s, const struct deploy_name *n,
                      const cJSON *workload, cJSON **out, struct err **e)
 {
-    const char *uid = json_get_str(json_get_obj(workload, "metadata"), "uid");
     bool by_owner = !strcmp(n->kind->kind, "DaemonSet");
     auto_free char *selector = deploy_selector_query(match_labels(workload));
     auto_free char *path = xasprintf("/api/v1/namespaces/%s/pods", n->ns);
     auto_free char *query = xasprintf("labelSelector=%s", selector);
     auto_json cJSON *all = NULL, *own = cJSON_CreateArray();
     cJSON *pod;
-    int r = *selector ? deploy_list(s, path, query, &all, e) : 0;
+    int r = *selector || by_owner ? deploy_list(s, path, query, &all, e) : 0;
 
     while (r == 0 && (pod = cJSON_DetachItemFromArray(all, 0))) {
-        if (!by_owner || has_owner(pod, uid))
+        if (!by_owner || has_owner(pod, n))
             cJSON_AddItemToArray(own, pod);
         else
             cJSON_Delete(pod);

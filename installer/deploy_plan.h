@@ -61,7 +61,9 @@ size_t deploy_plan_count(const struct deploy_plan *p, enum deploy_action action)
 /* Makes one item so, as it was planned. */
 int deploy_item_apply(const struct deploy_server *s, struct deploy_item *item, int64_t deadline_ms,
                       struct err **e);
-/* Waits until an object is gone and, with `has_pods`, the pods of a workload too. */
+/* Waits until an object is gone and, with `workload`, its pods too: that is the object as it was,
+ * of which a DaemonSet needs nothing (may be empty), any other its selector. NULL: the pods may
+ * stay. -ETIMEDOUT, which says what is still there. */
 int deploy_wait_gone(const struct deploy_server *s, const struct deploy_name *n,
                      const cJSON *workload, int64_t deadline_ms, struct err **e);
 

@@ -40,6 +40,7 @@ static struct lines split(const char *text)
 {
     struct lines l = {.count = 0};
 
+    array_grow(l.items, l.count); /* no lines are an array too */
     while (*text) {
         size_t len = strcspn(text, "\n");
 

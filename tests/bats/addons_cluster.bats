@@ -229,7 +229,7 @@ refuses() {
 resources_have_their_fields() {
     local routes='[{"dst": "10.0.0.0/8", "gw": "192.168.100.254", "iface": "eth1"}, {"dst": "0.0.0.0/0", "gw": "", "iface": "eth0"}]'
     local gateway='{"enable": true, "serviceCidr": "10.43.0.0/16"}'
-    kubectl wait --for condition=established --timeout 30s customresourcedefinition \
+    kubectl wait --for condition=established --timeout "$(lab_patience 30)s" customresourcedefinition \
         macvlanips.macvlan.cluster.cattle.io macvlansubnets.macvlan.cluster.cattle.io
     keeps macvlansubnet full '{"master": "bond0", "vlan": 100, "cidr": "192.168.100.0/24", "mode": "bridge",
         "gateway": "192.168.100.1", "ranges": [{"rangeStart": "192.168.100.10", "rangeEnd": "192.168.100.20"}],
@@ -280,7 +280,7 @@ TABLE
     wipe
     render default chained 1.20
     apply created out/network-controller.yml
-    kubectl wait --for condition=established --timeout 30s customresourcedefinition --all
+    kubectl wait --for condition=established --timeout "$(lab_patience 30)s" customresourcedefinition --all
     macvlan_subnet s '{"master": "eth0"}' | jq '.status = {epoch: 1}' | kubectl create -f -
     kubectl get macvlansubnet s -n kube-system -o json >s.json
     jq -e 'has("status") | not' s.json
@@ -342,7 +342,7 @@ spec:
   - {name: v3, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 Y
     apply created crd.yml
-    kubectl wait --for condition=established --timeout 30s -f crd.yml
+    kubectl wait --for condition=established --timeout "$(lab_patience 30)s" -f crd.yml
     apply created out/rancher-roles.yml
     apply unchanged out/rancher-roles.yml
     kubectl get roletemplates -o json | jq -e '.items | map(.displayName) ==

@@ -72,7 +72,7 @@ YAML
 }
 
 running() {
-    kubectl wait --for=condition=Ready --timeout=120s "${@/#/pod/}" >/dev/null
+    kubectl wait --for=condition=Ready --timeout="$(lab_patience 120)s" "${@/#/pod/}" >/dev/null
 }
 
 # digests POD [FOLDER]: of all files there, as sha256sum prints them.

@@ -54,6 +54,23 @@ setup() {
     assert_contains 'multus-cni:v4.2.4-thick' out/multus-daemonset.yml
 }
 
+# From Kubernetes 1.20 on the second that a probe may take by default holds for commands too, and on a busy node
+# a shell takes longer.
+@test "every probe says what it may take" {
+    local set mode file
+    for set in 2019-original current default; do
+        for mode in multus chained; do
+            [ "$set $mode" != '2019-original chained' ] || continue
+            run_flatnet addons render --images "$set" --mode "$mode" --kube-version 1.20 -o "$set-$mode"
+            assert_status 0
+            for file in "$set-$mode"/*.yml; do
+                assert_equal "$(grep -c 'timeoutSeconds: 5$' "$file")" "$(grep -c 'Probe:$' "$file")" "limits of probes in $file"
+            done
+        done
+    done
+    grep -q 'Probe:$' default-chained/network-controller.yml
+}
+
 @test "the webhook comes where it is asked for" {
     run_flatnet addons render --format json --webhook --kube-version 1.20 -o out
     assert_status 0

@@ -259,6 +259,7 @@ killed_at_rename() {
     slow 2000000
     start_create -f all -o b.tar
     wait_until has_journalled b.tar 1
+    kill -STOP "$creator"
     create -f all -o b.tar
     assert_status 1
     assert_contains 'another flatnet is writing here' stderr
@@ -266,6 +267,7 @@ killed_at_rename() {
     create -f small -o b.tar
     assert_status 1
     assert_contains 'another flatnet is writing here' stderr
+    kill -CONT "$creator"
     finish_create
     assert_status 0
     cmp b.tar expected.tar

@@ -70,7 +70,7 @@ cni_cluster() {
         cni_lab "$1" lab_kube k || return 1
     "$FLATNET" addons render --mode "$CNI_MODE" --kube-version 1.20 -o "$LAB_DIR/addons" >/dev/null || return 1
     cni_kubectl apply -f "$LAB_DIR/addons/macvlan-network.yml" >/dev/null || return 1
-    cni_kubectl wait --for condition=established crd --all --timeout 60s >/dev/null || return 1
+    cni_kubectl wait --for condition=established crd --all --timeout "$(lab_patience 60)s" >/dev/null || return 1
     cni_account network-controller >"$LAB_DIR/controller.config" || return 1
     lab_spawn controller nsenter -t "$(lab_pid "$1")" --net --mount "$FLATNET_BUILD/bin/network-controller" \
         --kubeconfig "$LAB_DIR/controller.config" --listen 127.0.0.1:0 --mode "$CNI_MODE"

@@ -14,7 +14,7 @@ controller_setup_file() {
     lab_kube k "${1:-}"
     "$FLATNET" addons render --mode multus --kube-version 1.20 "${@:2}" -o "$LAB_DIR/addons" >/dev/null
     lab_kubectl k apply -f "$LAB_DIR/addons/macvlan-network.yml" >/dev/null
-    lab_kubectl k wait --for condition=established crd --all --timeout 60s >/dev/null
+    lab_kubectl k wait --for condition=established crd --all --timeout "$(lab_patience 60)s" >/dev/null
     sed "s/token: .*}/token: $(lab_kube_token k kube-system network-controller)}}/" \
         "$(lab_kube_config k)" >"$LAB_DIR/controller.config"
 }

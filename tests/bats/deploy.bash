@@ -84,13 +84,13 @@ older() {
 }
 
 rolled_out() {
-    kubectl rollout status -n kube-system ds/network-cni-ds --timeout 120s >/dev/null
-    kubectl rollout status -n kube-system deploy/network-controller --timeout 120s >/dev/null
+    kubectl rollout status -n kube-system ds/network-cni-ds --timeout "$(lab_patience 120)s" >/dev/null
+    kubectl rollout status -n kube-system deploy/network-controller --timeout "$(lab_patience 120)s" >/dev/null
 }
 
 # user: a pod with an address of the subnet s, as the controller gives it.
 user() {
-    kubectl wait --for condition=established --timeout 60s crd --all >/dev/null
+    kubectl wait --for condition=established --timeout "$(lab_patience 60)s" crd --all >/dev/null
     kubectl create -f - >/dev/null <<YAML
 apiVersion: macvlan.cluster.cattle.io/v1
 kind: MacvlanSubnet

@@ -64,7 +64,7 @@ fail() {
 # caller's. A crash, a sanitizer's finding and a hang fail the test here.
 run_flatnet() {
     status=0
-    timeout --foreground -k 5 "${RUN_SECONDS:-300}" "$FLATNET" "$@" >"$stdout_file" 2>"$stderr_file" || status=$?
+    timeout --foreground -k 5 "$(lab_patience "${RUN_SECONDS:-300}")" "$FLATNET" "$@" >"$stdout_file" 2>"$stderr_file" || status=$?
     output=$(tr -d '\0' <"$stdout_file")
     stderr=$(tr -d '\0' <"$stderr_file")
     # shellcheck disable=SC2034

@@ -334,8 +334,7 @@ default_bundle() {
     local folder
     mkdir -p "$T/elsewhere/tree"
     tar -C "$REPO_ROOT" -c --exclude='./build*' --exclude=./dist --exclude=./.git . | tar -C "$T/elsewhere/tree" -x
-    # Whatever the make around us was told.
-    env -u MAKEFLAGS -u MAKELEVEL make -s -C "$T/elsewhere/tree" O=build DIST=dist images >log 2>&1 || {
+    make -s -C "$T/elsewhere/tree" O=build DIST=dist images >log 2>&1 || {
         tail -n 40 log
         return 1
     }

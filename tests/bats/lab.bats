@@ -5,6 +5,8 @@
 # shellcheck disable=SC2030,SC2031
 
 load helper
+# shellcheck source=tests/lab/guest.bash
+. "$REPO_ROOT/tests/lab/guest.bash"
 
 SCHEMA2='Accept: application/vnd.docker.distribution.manifest.v2+json'
 SCHEMA1='Accept: application/vnd.docker.distribution.manifest.v1+prettyjws'
@@ -358,6 +360,12 @@ is_managed() {
     dir=$(lab_tmpfs small 1m)
     refute dd if=/dev/zero of="$dir/big" bs=1M count=2
     umount "$dir"
+}
+
+@test "what a guest's processes have in their registers stays there" {
+    lab_guest_program registers "${FLATNET_BUILD:-$REPO_ROOT/build}/tests/tools/registers"
+    printf 'exec /run/lab/registers 1500\n' >script
+    lab_guest registers script
 }
 
 @test "a lab leaves nothing behind, also when its owner is killed" {

@@ -84,7 +84,7 @@ make_network() {
     lab_kube network
     "$FLATNET" addons render --mode multus --kube-version 1.20 -o "$LAB_DIR/addons" >/dev/null
     lab_kubectl network apply -f "$LAB_DIR/addons/macvlan-network.yml" >/dev/null
-    lab_kubectl network wait --for condition=established crd --all --timeout 120s >/dev/null
+    lab_kubectl network wait --for condition=established crd --all --timeout "$(lab_patience 120)s" >/dev/null
     lab_kubectl network create deployment web --image web:1 --replicas 2 >/dev/null
 }
 

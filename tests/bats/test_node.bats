@@ -14,7 +14,7 @@ setup_file() {
     lab_kube k
     "$FLATNET" addons render --mode chained --kube-version 1.20 -o "$LAB_DIR/addons" >/dev/null 2>&1
     lab_kubectl k apply -f "$LAB_DIR/addons/macvlan-network.yml" >/dev/null
-    lab_kubectl k wait --for condition=established crd --all --timeout 60s >/dev/null
+    lab_kubectl k wait --for condition=established crd --all --timeout "$(lab_patience 60)s" >/dev/null
 }
 
 teardown_file() {

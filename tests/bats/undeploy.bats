@@ -118,6 +118,52 @@ teardown() {
     assert_status 0
 }
 
+@test "all DaemonSets are asked to go before the first of them is gone" {
+    local pid
+    "$FLATNET" deploy --mode multus --quiet >/dev/null
+    hold ds/network-cni-ds
+    hold ds/kube-multus-ds
+    hold ds/kube-flannel-ds
+    "$FLATNET" undeploy --yes >out 2>err &
+    pid=$!
+    wait_until are_going 3
+    refute grep 'deleted     DaemonSet' out
+    release ds/network-cni-ds
+    release ds/kube-multus-ds
+    release ds/kube-flannel-ds
+    wait "$pid" || fail "$(cat err)"
+    assert_equal "$(kubectl get ds -n kube-system -o name)" ''
+}
+
+# are_going COUNT: so many DaemonSets.
+are_going() {
+    kubectl get ds -n kube-system -o json | jq -e "[.items[] | select(.metadata.deletionTimestamp)] | length == $1" >/dev/null
+}
+
+@test "killed while pods end, the next run waits for them before it cleans their nodes" {
+    local pod
+    "$FLATNET" deploy --mode chained --quiet >/dev/null
+    pod=$(kubectl get pods -n kube-system -o json |
+        jq -r '[.items[] | select(.metadata.ownerReferences[0].name == "network-cni-ds")][0].metadata.name')
+    hold "pod/$pod"
+    "$FLATNET" undeploy --yes >out 2>err &
+    wait_until is_without_daemonsets
+    kill -KILL $!
+    wait || true
+    run_flatnet undeploy --yes --timeout 3
+    assert_status 1
+    assert_contains "DaemonSet kube-system/network-cni-ds does not go: pods of it that are still there: 1, '$pod' on node" stderr
+    is_without_daemonsets
+    release "pod/$pod"
+    run_flatnet undeploy --yes
+    assert_status 0
+    assert_contains 'cleaned     DaemonSet kube-system/flatnet-cleanup'
+}
+
+is_without_daemonsets() {
+    [ -z "$(kubectl get ds -n kube-system -o name)" ]
+}
+
 @test "purge: what was written while the controller ended is no obstacle" {
     local pid
     "$FLATNET" deploy --mode chained --quiet >/dev/null

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154
+# shellcheck disable=SC2046,SC2154
 # flatnet deploy, status and undeploy on nodes that are machines, one function for each step; sourced
 # behind e2e.bash. What the steps assume is a cluster "c" of two nodes, and where it is not said
 # otherwise the addons in chained mode (by flatnet deploy, or by kubectl apply), the subnets blue and red,
@@ -40,7 +40,8 @@ deploy_begin() {
     local out=$1 program=$FLATNET
     shift
     [ ! -x "$LAB_DIR/newer/flatnet" ] || program=$LAB_DIR/newer/flatnet
-    KUBECONFIG=$(lab_cluster_config c) nsenter -t "$(lab_pid c-switch)" -n "$program" "$@" >"$out" 2>"$out.err" &
+    KUBECONFIG=$(lab_cluster_config c) nsenter -t "$(lab_pid c-switch)" -n "$program" "$@" $(tool_limits "$1") \
+        >"$out" 2>"$out.err" &
     pid=$!
 }
 
@@ -105,7 +106,7 @@ YAML
 }
 
 deploy_pods_ready() {
-    kubectl wait --for condition=Ready --timeout 300s "${@/#/pod/}" >/dev/null || fail "$(kubectl describe "${@/#/pod/}" | tail -n 30)"
+    kubectl wait --for condition=Ready --timeout "$(lab_patience 300)s" "${@/#/pod/}" >/dev/null || fail "$(kubectl describe "${@/#/pod/}" | tail -n 30)"
 }
 
 deploy_up_pods() {
@@ -117,7 +118,7 @@ deploy_up_pods() {
 }
 
 deploy_pods_gone() {
-    kubectl delete --wait --timeout 300s "${@/#/pod/}" >/dev/null
+    kubectl delete --wait --timeout "$(lab_patience 300)s" "${@/#/pod/}" >/dev/null
 }
 
 deploy_node_of() {
@@ -458,7 +459,7 @@ deploy_purge() {
     assert_status 3
     assert_contains ' in use by pods' stderr
     deploy_is_well
-    kubectl delete pods -l walk=deploy --wait --timeout 300s >/dev/null
+    kubectl delete pods -l walk=deploy --wait --timeout "$(lab_patience 300)s" >/dev/null
     deploy_tool undeploy --purge --skip-flannel --yes
     assert_status 0
     assert_equal "$(deploy_objects)" ''

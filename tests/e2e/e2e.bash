@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016,SC2034,SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2046,SC2154
 # What the files of tests/e2e share: a cluster "c" of two guests (tests/lab/cluster.bash) with flatnet's
 # own images and addons in it, and a machine "wire" that is the gateway of two VLANs. A file starts so:
 #
@@ -9,9 +9,13 @@
 # Its tests are steps of one walk: each begins with what the one before has left, and none is tried after one
 # that has failed.
 #
+# E2E_MODE, set before the parts are loaded, is multus or chained (the default): what site.bash brings up and
+# life.bash asks for.
+#
 #   e2e_setup              the lab, the static program as $FLATNET, $LAB_DIR/images.tar: our own images
 #   e2e_cluster            the cluster, with these images on its nodes
-#   e2e_addons             the addons as RKE brings them: kubectl apply, without flannel; all are ready
+#   e2e_addons             the addons as RKE brings them: kubectl apply, in mode chained, without
+#                          flannel; all are ready
 #   e2e_wire               the gateways of both VLANs
 #   e2e_subnets            blue (VLAN 100, 10.100.0.10-99) and red (200)
 #   kubectl ARG...         as administrator
@@ -20,6 +24,8 @@
 #   tool ARG...            flatnet with the cluster's kubeconfig, in its network, as run_flatnet does it
 #   subnet NAME VLAN CIDR  a subnet on eth0 with the addresses 10 to 99
 #   addresses SELECTOR     lines "POD NODE CIDR MAC" of its MacvlanIPs, sorted by pod
+
+E2E_MODE=${E2E_MODE:-chained}
 
 # shellcheck source=tests/lab/guest.bash
 . "$LAB_HOME/guest.bash"
@@ -34,11 +40,13 @@ teardown_file() {
 
 setup() {
     common_setup
-    [ ! -e "$LAB_DIR/broken" ] || fail 'a step before this one has failed'
+    # A step before this one has failed.
+    [ ! -e "$LAB_DIR/broken" ]
 }
 
 # The seconds are for those who look for where they go.
 teardown() {
+    [ ! -e "$LAB_DIR/broken" ] || return 0
     [ -n "${BATS_TEST_COMPLETED:-}" ] || : >"$LAB_DIR/broken"
     printf '# %s: %d s\n' "$BATS_TEST_DESCRIPTION" "$SECONDS" >&3
 }
@@ -61,13 +69,13 @@ e2e_addons() {
     # The combined file has flannel in it, and the roles are for Rancher's own cluster.
     rm "$LAB_DIR"/addons/{*flannel*,macvlan-network.yml,rancher-roles.yml}
     kubectl apply -f "$LAB_DIR/addons" >/dev/null
-    kubectl wait --for condition=established crd --all --timeout 60s >/dev/null
+    kubectl wait --for condition=established crd --all --timeout "$(lab_patience 60)s" >/dev/null
     e2e_addons_ready
 }
 
 e2e_addons_ready() {
-    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout 400s >/dev/null &&
-        kubectl rollout status -n kube-system deployment/network-controller --timeout 400s >/dev/null
+    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout "$(lab_patience 400)s" >/dev/null &&
+        kubectl rollout status -n kube-system deployment/network-controller --timeout "$(lab_patience 400)s" >/dev/null
 }
 
 e2e_wire() {
@@ -104,9 +112,16 @@ at_node() {
 
 tool() {
     status=0
-    KUBECONFIG=$(lab_cluster_config c) lab_cluster_run c timeout -k 5 "${RUN_SECONDS:-600}" "$FLATNET" "$@" \
-        >"$stdout_file" 2>"$stderr_file" || status=$?
+    KUBECONFIG=$(lab_cluster_config c) lab_cluster_run c timeout -k 5 "$(lab_patience "${RUN_SECONDS:-600}")" \
+        "$FLATNET" "$@" $(tool_limits "$1") >"$stdout_file" 2>"$stderr_file" || status=$?
     output=$(<"$stdout_file") stderr=$(<"$stderr_file") json=$output
+}
+
+# tool_limits COMMAND: print options for the waits that it would give up after a while.
+tool_limits() {
+    case $1 in
+        deploy | undeploy) printf -- '--timeout %d\n' "$(lab_patience 300)" ;;
+    esac
 }
 
 subnet() {

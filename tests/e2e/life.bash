@@ -2,7 +2,7 @@
 # shellcheck disable=SC2016,SC2154
 # Workloads in the flat network from their first pod to their last: what they are promised at the start,
 # when a node loses its power, in a rolling update and when they grow and shrink. For a cluster c of e2e.bash
-# with nodes n1 and n2, addons in mode chained, the machine "wire", and the subnets blue (VLAN 100) and
+# with nodes n1 and n2, addons of either mode, the machine "wire", and the subnets blue (VLAN 100) and
 # red (200). Each function is a step, called by a test in its own folder, in this order; it ends with
 # `subnet check` and `status` finding nothing.
 #
@@ -49,6 +49,8 @@ YAML
 # life_asks SUBNET: the annotations of 2019.
 life_asks() {
     printf 'macvlan.pandaria.cattle.io/ip: auto, macvlan.pandaria.cattle.io/subnet: %s' "$1"
+    [ "$E2E_MODE" = chained ] ||
+        printf ", k8s.v1.cni.cncf.io/networks: '%s'" '[{"name": "static-macvlan-cni-attach", "interface": "eth1"}]'
 }
 
 LIFE_LIST='10.200.0.51 0a:00:00:00:c8:01
@@ -85,7 +87,7 @@ life_enable() {
 }
 
 life_rolled() {
-    kubectl rollout status -n life "$1" --timeout 400s >/dev/null
+    kubectl rollout status -n life "$1" --timeout "$(lab_patience 400)s" >/dev/null
 }
 
 life_ready() {
@@ -242,7 +244,7 @@ spec:
       containers: [{name: c, image: "docker.io/lab/busybox:1", command: [busybox, sh, -c,
         "busybox ip -4 -o addr show dev eth1 && busybox ping -c 3 -W 10 -I eth1 10.200.0.1"]}]
 YAML
-    kubectl wait -n life --for condition=complete job/once --timeout 300s >/dev/null
+    kubectl wait -n life --for condition=complete job/once --timeout "$(lab_patience 300)s" >/dev/null
     address=$(kubectl logs -n life job/once | sed -n 's|.* inet \(10\.200\.0\.[0-9]*\)/24 .*|\1|p')
     [ -n "$address" ] || fail "$(kubectl logs -n life job/once)"
     kubectl delete -n life job/once >/dev/null
@@ -366,7 +368,7 @@ life_end() {
     life_of one | grep -vq / || fail "$(life_of one)"
     assert_equal "$(life_seen | grep ^one-)" "$(life_of one)" 'the pod without eth1'
     life_checked
-    kubectl delete namespace life --timeout 300s >/dev/null
+    kubectl delete namespace life --timeout "$(lab_patience 300)s" >/dev/null
     for net in blue red; do
         tool subnet show "$net" --format json
         assert_json 'all(.holders[]; .namespace != "life")'

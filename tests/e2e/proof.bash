@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2034,SC2154
-# flatnet test cluster and flatnet test node, for a cluster c of e2e.bash with addons in chained mode, the
-# machine "wire", and the subnets blue and red: first all as it should be, then with faults on the wire, on a
-# node and in the cluster, each of which has to be named. Other pods may be there. Each function is a step,
-# called by a test in its own folder, and leaves all as it was.
+# flatnet test cluster and flatnet test node, for a cluster c of e2e.bash with addons in chained mode
+# (proof_all and proof_nodes: in either), the machine "wire", and the subnets blue and red: first all as it
+# should be, then with faults on the wire, on a node and in the cluster, each of which has to be named. Other
+# pods may be there. Each function is a step, called by a test in its own folder, and leaves all as it was.
 #
 #   proof_all          everything that can be asked is as it should be
 #   proof_nodes        the same of both nodes
@@ -17,13 +17,13 @@
 
 # proof_tests ARG...
 proof_tests() {
-    RUN_SECONDS=1200 tool test cluster --format json "$@"
+    RUN_SECONDS=1200 tool test cluster --format json --ready-timeout "$(lab_patience 120)" --timeout 2 "$@"
 }
 
 # proof_looks NODE ARG...: flatnet test node there.
 proof_looks() {
     status=0
-    at_node "$1" env KUBECONFIG=/run/lab/kubeconfig "$FLATNET" test node --format json "${@:2}" \
+    at_node "$1" env KUBECONFIG=/run/lab/kubeconfig "$FLATNET" test node --format json --timeout 2 "${@:2}" \
         >"$stdout_file" 2>"$stderr_file" || status=$?
     output=$(<"$stdout_file") stderr=$(<"$stderr_file") json=$output
 }
@@ -96,7 +96,7 @@ proof_nodes() {
 proof_vlan() {
     lab_cluster_port c n2 no-vlan 100
     on_wire 'for n in $(seq 10 40); do ip addr add 10.200.0.$n/24 dev eth0.200; done'
-    tool test cluster --only cross-node,same-node,gateway,isolation,duplicate --no-wait
+    tool test cluster --ready-timeout "$(lab_patience 120)" --only cross-node,same-node,gateway,isolation,duplicate --no-wait
     lab_cluster_port c n2 open
     on_wire 'for n in $(seq 10 40); do ip addr del 10.200.0.$n/24 dev eth0.200; done'
     assert_status 3
@@ -168,7 +168,7 @@ proof_flannel() {
 
 proof_controller() {
     kubectl scale -n kube-system deployment/network-controller --replicas 0 >/dev/null
-    kubectl wait -n kube-system --for delete pod -l app=network-controller --timeout 300s >/dev/null
+    kubectl wait -n kube-system --for delete pod -l app=network-controller --timeout "$(lab_patience 300)s" >/dev/null
     proof_tests --subnet red --only start --ready-timeout 75 --no-wait
     kubectl scale -n kube-system deployment/network-controller --replicas 2 >/dev/null
     e2e_addons_ready

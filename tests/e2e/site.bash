@@ -11,8 +11,9 @@
 #   site_join        kubelets, the addons as RKE applies them, and nodes that are Ready by them; the
 #                    gateways, and the subnets of e2e_subnets
 #
-# What stands in: flanneld sleeps, for its data path is the lab's (cluster.bash), and the flannel plugin is
-# tests/lab/flannel-cni.sh, since Debian has neither. multus' image is not run in chained mode.
+# The mode is $E2E_MODE. What stands in: flanneld sleeps, for its data path is the lab's (cluster.bash), the
+# flannel plugin is tests/lab/flannel-cni.sh, and multus is multus-entrypoint.sh and multus-cni.sh there, since
+# Debian has none of them.
 
 site_begin() {
     need docker-registry dockerd skopeo umoci
@@ -24,15 +25,17 @@ site_begin() {
 
 # site_images ADDR
 site_images() {
-    mkdir -p flannel/opt/bin plugins/{bin,opt/cni/bin}
+    mkdir -p flannel/opt/bin plugins/{bin,opt/cni/bin} multus/usr/src/multus-cni/bin
     printf '#!/bin/sh\nexec sleep 1000000\n' >flannel/opt/bin/flanneld
     chmod 755 flannel/opt/bin/flanneld
     cp /usr/lib/cni/{bridge,host-local,loopback,portmap} plugins/opt/cni/bin/
     cp "$LAB_HOME/flannel-cni.sh" plugins/opt/cni/bin/flannel
+    cp "$LAB_HOME/multus-entrypoint.sh" multus/entrypoint.sh
+    cp "$LAB_HOME/multus-cni.sh" multus/usr/src/multus-cni/bin/multus
     ln -s busybox plugins/bin/cp
     ln -s busybox plugins/bin/mv
     lab_image_push "$1" cnrancher/rancher:v2.2.3 --layers 2 --layer-kb 1024 &&
-        lab_image_push "$1" nfvpe/multus:v3.2 &&
+        lab_image_push "$1" nfvpe/multus:v3.2 --add multus &&
         lab_image_push "$1" coreos/flannel:v0.10.0-amd64 --add flannel &&
         lab_image_push "$1" rancher/flannel-cni:v0.3.0-rancher6 --add plugins
 }
@@ -41,7 +44,7 @@ site_bundle() {
     local upstream node
     cd "$LAB_DIR" || return 1
     upstream=http://$(lab_registry_addr upstream)
-    run_flatnet addons render --mode chained --kube-version 1.20 --iface eth0 -o network-addons
+    run_flatnet addons render --mode "$E2E_MODE" --kube-version 1.20 --iface eth0 -o network-addons
     assert_status 0
     run_flatnet bundle create --images default --addons network-addons -o macvlan.tar \
         --registry-mirror docker.io="$upstream" --registry-mirror quay.io="$upstream"

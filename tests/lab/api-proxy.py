@@ -17,7 +17,8 @@ new file under that name counts from the next request on. Shares are from 0 to 1
   slow     SHARE   the answer's body comes in pieces, over up to `slow_s` (2) seconds
   watch_s  N       watches are cut after up to N seconds, half of them in the middle of a line
   expire   SHARE   watches that end with an ERROR event of 410 at once
-  no_watch true    watches that are open are cut, new ones are answered 503
+  no_watch true    watches that are open are cut, new ones are answered 503, after which clients list
+  no_watch "hang_up"   in the place of 503 the connection is closed, and clients go on from their version
   only     TEXT    all this only where the path has TEXT in it
 
 The log has one line for each fault: time, method, path and what was done.
@@ -172,6 +173,9 @@ class Client:
 
     async def watch_faults(self, request: Request, faults: dict) -> bool:
         """True: it is answered."""
+        if faults.get("no_watch") == "hang_up":
+            self.proxy.log(request, "no_watch-hang_up")
+            raise HungUp
         if faults.get("no_watch"):
             await self.answer(request, 503, "no_watch")
             return True

@@ -25,7 +25,7 @@ chaos_start() {
     dir=$LAB_DIR/addons
     "$FLATNET" addons render --mode multus --kube-version 1.20 -o "$dir" >/dev/null || return 1
     lab_kubectl k apply -f "$dir/macvlan-network.yml" >/dev/null || return 1
-    lab_kubectl k wait --for condition=established crd --all --timeout 120s >/dev/null || return 1
+    lab_kubectl k wait --for condition=established crd --all --timeout "$(lab_patience 120)s" >/dev/null || return 1
     chaos_subnets | lab_kubectl k apply -f - >/dev/null || return 1
     lab_kubectl k create namespace chaos >/dev/null || return 1
     lab_kube_collector k || return 1
@@ -82,7 +82,7 @@ chaos_stop_replicas() {
 }
 
 chaos_leads() {
-    tac "$LAB_DIR/$1.log" | sed '/^--- start/q' | grep -q '^note: leading'
+    awk '/^--- start/ { leads = 0 } /^note: leading/ { leads = 1 } END { exit !leads }' "$LAB_DIR/$1.log"
 }
 
 # Print the replica that says that it leads, or 1.
@@ -152,7 +152,7 @@ chaos_other_leads() {
 
 chaos_answers() {
     chaos_faults '{"refuse": {"409": 0.04, "429": 0.04, "500": 0.04, "503": 0.04},
-        "lose": {"409": 0.02, "500": 0.03, "503": 0.03}, "hang_up": 0.03, "forget": 0.04, "cut": 0.04}'
+        "lose": {"409": 0.04, "500": 0.04, "503": 0.04}, "hang_up": 0.03, "forget": 0.04, "cut": 0.04}'
     chaos_doze 2
 }
 
@@ -173,7 +173,7 @@ chaos_watches() {
 
 # The server forgets, too, and etcd does after two seconds: it is the server that says 410.
 chaos_compact() {
-    chaos_faults '{"no_watch": true}'
+    chaos_faults '{"no_watch": "hang_up"}'
     chaos_doze 2
     lab_kube_restart k
     chaos_faults '{}'

@@ -85,6 +85,7 @@ load_images() {
 start_kubelet() {
     exec "$programs/kubelet" --kubeconfig /run/lab/kubeconfig --hostname-override "$node" --node-ip "10.0.0.1$number" \
         --container-runtime remote --container-runtime-endpoint unix:///run/containerd/containerd.sock \
+        --runtime-request-timeout 10m \
         --anonymous-auth --authorization-mode AlwaysAllow --cert-dir /var/lib/kubelet/pki --resolv-conf /run/resolv.conf \
         --cluster-dns 10.43.0.10 --cluster-domain cluster.local \
         --cgroup-driver cgroupfs --cgroups-per-qos=false --enforce-node-allocatable= --fail-swap-on=false \

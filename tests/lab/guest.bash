@@ -16,7 +16,7 @@
 #   --systemd        systemd is the first process, and the script runs when it has come up
 #   --switch NAME    eth0 is a port of that switch; without it there is no eth0
 #   --memory SIZE    128M
-#   --seconds N      a guest that takes longer is ended and has failed (120)
+#   --seconds N      a guest that takes longer, in the sense of lab_patience, is ended and has failed (120)
 #
 # The root is an overlay: its lower layer is never written, its upper one is on the guest's disk
 # (/dev/ubda, ext4, mounted at /disk). The disk stays from one start of a guest to the next, which is
@@ -96,15 +96,24 @@ lab_guest_start() {
     cp "$script" "$dir/share/script"
     lab_guest_command "$@" >"$dir/share/start"
     [ -e "$dir/disk" ] || lab_guest_disk "$dir/disk" || return 1
+    lab_guest_ptrace || return 1
     : >"$LAB_DIR/$name.log"
     # The kernel's own start would spend most of its time on measuring checksums and on making
     # hundreds of terminals. A process namespace takes all of the guest's processes with it.
-    lab_spawn "$name" timeout -k 0.2 "$seconds" "${network[@]}" \
-        unshare --fork --pid --kill-child sh -c '"$@"; exit' guest linux.uml "mem=$memory" "umid=$name" "uml_dir=$dir/uml" \
+    lab_spawn "$name" timeout -k 0.2 "$(lab_patience "$seconds")" "${network[@]}" \
+        unshare --fork --pid --kill-child sh -c '"$@"; exit' guest \
+        env "LD_PRELOAD=$LAB_DIR/uml-ptrace.so" linux.uml "mem=$memory" "umid=$name" "uml_dir=$dir/uml" \
         "ubd0=$dir/disk" "${card[@]}" con=null con0=null,fd:1 pty.legacy_count=0 net.ifnames=0 \
         initcall_blacklist=raid6_select_algo,calibrate_xor_blocks,init_btrfs_fs,ssl_init \
         rootfstype=hostfs ro quiet "init=$LAB_HOME/guest-init.sh" \
         "lab_share=$dir/share" "lab_root=$root" "lab_init=$init"
+}
+
+# On some processors linux.uml needs what uml-ptrace.c says.
+lab_guest_ptrace() {
+    local library=$LAB_DIR/uml-ptrace.so
+    [ -e "$library" ] ||
+        { cc -O2 -shared -fPIC -o "$library.$BASHPID" "$LAB_HOME/uml-ptrace.c" && mv "$library.$BASHPID" "$library"; }
 }
 
 # lab_guest_command ARG...: print what the guest runs: the script, its verdict, the end.

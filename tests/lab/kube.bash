@@ -46,7 +46,8 @@ lab_kubectl() {
     kubectl=$(cat "$dir/bin")/kubectl
     [ -x "$kubectl" ] || kubectl=kubectl
     shift
-    "$kubectl" --kubeconfig "$dir/kubeconfig" --cache-dir "$dir/cache" "$@"
+    # Not the function of that name that calls this one.
+    command "$kubectl" --kubeconfig "$dir/kubeconfig" --cache-dir "$dir/cache" "$@"
 }
 
 # lab_kube_token NAME NAMESPACE ACCOUNT: print a token of a service account.

@@ -5,7 +5,7 @@
 #
 #   lab_init [OWNER_PID]                 make $LAB_DIR; a watchdog cleans up if the owner just dies
 #   lab_cleanup                          stop, unmount, remove everything (LAB_KEEP=1 keeps the files)
-#   lab_free_port | lab_wait SECONDS CMD... | lab_pid NAME | lab_stop NAME [SIGNAL] | lab_certs
+#   lab_free_port | lab_wait SECONDS CMD... | lab_patience SECONDS | lab_pid NAME | lab_stop NAME [SIGNAL] | lab_certs
 #   lab_tmpfs NAME SIZE -> folder        a small file system, for disks that fill
 #
 # registry.bash
@@ -97,15 +97,24 @@ lab_free_port() {
     /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# lab_wait SECONDS CMD...: poll CMD until it succeeds; 1 when the time is over. The longer it takes, the
-# less often it is asked, since asking takes from the processor that what is awaited needs.
+# lab_patience SECONDS: print the limit of a wait. The numbers in the tests are for a machine that is not slow;
+# $LAB_PATIENCE (1) stretches all of them.
+lab_patience() {
+    printf '%d\n' $(($1 * ${LAB_PATIENCE:-1}))
+}
+
+# lab_wait SECONDS CMD...: poll CMD until it succeeds; 1 when the time is over. Between two questions it rests
+# four times as long as the last one took, and 0.05 to 1 s: asking takes from the processor that what is awaited
+# needs.
 lab_wait() {
-    local begin=$SECONDS pause=0.05
-    local end=$((begin + $1))
+    local end=$((SECONDS + $1 * ${LAB_PATIENCE:-1})) asked pause
     shift
-    until "$@"; do
+    while asked=${EPOCHREALTIME//[!0-9]/}; ! "$@"; do
         [ "$SECONDS" -lt "$end" ] || return 1
-        ((SECONDS - begin < 3)) || pause=0.4
+        pause=$((4 * (${EPOCHREALTIME//[!0-9]/} - asked)))
+        ((pause >= 50000)) || pause=50000
+        ((pause <= 1000000)) || pause=1000000
+        printf -v pause '%d.%06d' $((pause / 1000000)) $((pause % 1000000))
         sleep "$pause"
     done
 }
@@ -130,7 +139,10 @@ lab_spawn() {
 # lab_birth PID: print when the process was started, in clock ticks since boot; nothing if it is
 # gone or a zombie. A pid together with this is unique.
 lab_birth() {
-    sed -n 's/^.*) [^Z] \(.*\)$/\1/p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 19
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+    read -ra stat <<<"${stat##*) }"
+    [ "${stat[0]}" = Z ] || printf '%s\n' "${stat[19]}"
 }
 
 # lab_pid NAME: print the daemon's pid; 1 when it does not run.

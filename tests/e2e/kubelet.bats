@@ -5,7 +5,7 @@
 # timeout: 2400
 # shellcheck disable=SC2030,SC2031,SC2154
 
-load helper
+load ../bats/helper
 # shellcheck source=tests/lab/guest.bash
 . "$LAB_HOME/guest.bash"
 # shellcheck source=tests/lab/kube.bash
@@ -27,7 +27,7 @@ setup_file() {
     kubectl create -f addons/network-controller.yml --dry-run=client -o json | jq 'select(.kind != "Deployment")' |
         kubectl apply -f - >/dev/null
     kubectl apply -f addons/network-cni-daemonset.yml >/dev/null
-    kubectl wait --for condition=established crd --all --timeout 60s >/dev/null
+    kubectl wait --for condition=established crd --all --timeout "$(lab_patience 60)s" >/dev/null
     sed "s/token: .*}/token: $(lab_cluster_token c kube-system network-controller)}}/" \
         "$(lab_cluster_config c)" >controller.config
     lab_cluster_spawn c controller "$build/bin/network-controller" --kubeconfig "$LAB_DIR/controller.config" \
@@ -83,7 +83,7 @@ pod() {
 
 # come_up POD...: one kubectl that watches; a loop of them would take the processor from the nodes.
 come_up() {
-    kubectl wait --for condition=Ready pod "$@" --timeout 300s >/dev/null || fail "not up: $(kubectl describe pod "$@")"
+    kubectl wait --for condition=Ready pod "$@" --timeout "$(lab_patience 300)s" >/dev/null || fail "not up: $(kubectl describe pod "$@")"
 }
 
 inside() {
@@ -119,7 +119,7 @@ is_gone() {
 # remove POD...: they and their addresses are gone. This takes up to a minute: a kubelet 1.20 keeps a
 # pod until it has collected its sandbox, which it does once a minute.
 remove() {
-    kubectl delete pod "$@" --ignore-not-found --timeout 300s >/dev/null
+    kubectl delete pod "$@" --ignore-not-found --timeout "$(lab_patience 300)s" >/dev/null
     lab_wait 60 is_gone macvlanip "$@" || fail "addresses are not given back"
 }
 
@@ -134,7 +134,7 @@ left() {
 }
 
 daemonset_is_ready() {
-    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout 300s >/dev/null ||
+    kubectl rollout status -n kube-system daemonset/network-cni-ds --timeout "$(lab_patience 300)s" >/dev/null ||
         fail "$(kubectl describe pods -n kube-system)"
 }
 
@@ -251,7 +251,6 @@ uid_of() {
 
 # has_restarted POD: its container runs for the second time.
 has_restarted() {
-    sleep 1
     [ "$(kubectl get pod "$1" -o jsonpath='{.status.containerStatuses[0].restartCount}')" -ge 1 ]
 }
 
@@ -264,7 +263,7 @@ has_restarted() {
     for name in web-0 web-1; do outside "$name" >"before-$name"; done
     assert_equal "$(cut -d ' ' -f 2,3 before-* | sort | paste -sd ' ')" \
         '0a:00:00:00:00:30 10.100.0.30/24 0a:00:00:00:00:31 10.100.0.31/24'
-    kubectl delete pod web-0 --timeout 300s >/dev/null
+    kubectl delete pod web-0 --timeout "$(lab_patience 300)s" >/dev/null
     lab_wait 60 uid_of web-0 >uid
     come_up web-0
     assert_equal "$(outside web-0)" "$(<before-web-0)"
