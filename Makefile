@@ -64,7 +64,7 @@ SOURCE_DIRS := $(wildcard lib installer images cni controller tests)
 PLAIN_BATS := dist images_build readme lab host_guest host_systemd cni_vlan cni_hosts cni_faults \
 	cni_callers cni_reference addons_cluster addons_copy_kube deploy deploy_merge undeploy chaos
 BATS := $(filter-out $(if $(or $(SAN),$(COVER)),tests/e2e/% $(PLAIN_BATS:%=tests/bats/%.bats)), \
-	$(wildcard tests/bats/*.bats) tests/e2e/walk.bats)
+	$(wildcard tests/bats/*.bats) $(patsubst %,tests/e2e/%.bats,walk faults))
 
 .PHONY: all tests check check-run check-unit e2e e2e-run asan cover fuzz fuzz-run demo chaos bench dist images lint fmt \
 	deps install clean help
@@ -139,7 +139,7 @@ check-run: tests
 	$(Q)$(RUN_ENV) tests/run $(UNIT) $(FUZZERS) $(BATS)
 
 e2e-run: tests
-	$(Q)$(RUN_ENV) JOBS=$${JOBS:-$$(nproc)} tests/run $(wildcard tests/e2e/*.bats)
+	$(Q)$(RUN_ENV) tests/run $(wildcard tests/e2e/*.bats)
 
 ## check-unit  only the unit tests and the fuzzers' corpora
 check-unit: $(UNIT) $(FUZZERS)

@@ -3,6 +3,7 @@
 # in the cluster, which have to be named; a node that loses its power, a rolling update, twenty pods that come
 # and go; `deploy` and `undeploy` that are killed.
 # timeout: 3000
+# apart
 
 load ../bats/helper
 for part in e2e life proof deploy; do

@@ -3,6 +3,7 @@
 # their own, whose switch carries all VLANs. First chained behind Debian's bridge plugin, as its
 # DaemonSet sets it up; then as the only plugin. The tests follow each other on one cluster.
 # timeout: 2400
+# apart
 # shellcheck disable=SC2030,SC2031,SC2154
 
 load ../bats/helper

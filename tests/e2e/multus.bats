@@ -3,6 +3,7 @@
 # their interface. From a registry and two bare hosts to a network that is proved, and out of it whole, flannel
 # too.
 # timeout: 3000
+# apart
 
 load ../bats/helper
 export E2E_MODE=multus

@@ -2,7 +2,7 @@
 # The whole way, as an operator meets it, on one cluster and in this order: from a registry and two bare hosts
 # to a network of VLANs that is proved, on to the next version, and out again. Faults are in faults.bats.
 # timeout: 3600
-# serial: guests that share the processors with other files take minutes for what kubelets give seconds.
+# apart: guests that share the processors with all other files take minutes for what kubelets give seconds.
 
 load ../bats/helper
 for part in e2e site life proof deploy; do
