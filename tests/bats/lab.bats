@@ -368,6 +368,33 @@ is_managed() {
     lab_guest registers script
 }
 
+# processors_of GUEST: where its kernel and its processes may run, a line for each of them that is still there.
+processors_of() {
+    local pid
+    for pid in $(pgrep -f "uml_dir=$LAB_DIR/$1.guest/"); do
+        sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$pid/status" 2>/dev/null || true
+    done
+}
+
+@test "all processes of a guest are on one processor, those of the next guest on another" {
+    local name seen last=none
+    printf '%s\n' ': >/run/lab/begun' 'until [ -e /run/lab/end ]; do busybox sleep 0.1; done' >script
+    for name in one-cpu next-cpu; do
+        lab_guest_start "$name" script
+        wait_until test -e "$(lab_guest_share "$name")/begun"
+        seen=$(processors_of "$name")
+        (($(wc -l <<<"$seen") > 2))
+        seen=$(sort -u <<<"$seen")
+        [[ $seen =~ ^[0-9]+$ ]] || fail "processors of '$name': $seen"
+        [ "$(nproc)" = 1 ] || [ "$seen" != "$last" ]
+        last=$seen
+    done
+    for name in one-cpu next-cpu; do
+        : >"$(lab_guest_share "$name")/end"
+        lab_guest_wait "$name"
+    done
+}
+
 @test "a lab leaves nothing behind, also when its owner is killed" {
     cat >owner <<'SCRIPT'
 set -euo pipefail
