@@ -127,7 +127,7 @@ need-%:
 	$(Q)tests/lab/packages.sh build $*
 
 ## check       install what tests need, build, run all tests; asan, SAN=1: with ASan and UBSan
-## e2e         from a registry and bare hosts to a network that is proved, in both modes; then its faults
+## e2e         from a registry and bare hosts to a network that is proved, in both modes, and its faults
 check e2e: images need-check
 	$(Q)tests/lab/kubernetes-from-debian.sh >/dev/null
 	+$(Q)$(SUB) $@-run
